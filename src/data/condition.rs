@@ -1,0 +1,176 @@
+//! What a filter asks of a row, and how that reads in SQL.
+
+use sea_orm::{ActiveEnum, ColumnTrait};
+
+use super::error::Error;
+use super::scalar::Scalar;
+use super::sql::{Dialect, Quoted, Sql};
+
+/// The shortest text a trigram index can look for.
+const TRIGRAM: usize = 3;
+
+/// A test of one column.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Condition {
+    pub(super) column: &'static str,
+    pub(super) test: Test,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Test {
+    /// Written into the text, not bound: only then does a planner match it with a partial index.
+    True(bool),
+    Word(String),
+    AtLeast(Scalar),
+    Below(Scalar),
+    AtMost(Scalar),
+    Prefix { prefix: String, lower: bool },
+    Contains(String),
+}
+
+impl Condition {
+    /// The column is true, or false.
+    pub fn flag(column: impl ColumnTrait, value: bool) -> Self {
+        Self::new(column, Test::True(value))
+    }
+
+    /// The column has this value of an enumeration.
+    pub fn is<E>(column: impl ColumnTrait, value: E) -> Self
+    where
+        E: ActiveEnum<Value = String>,
+    {
+        Self::new(column, Test::Word(value.to_value()))
+    }
+
+    pub fn at_least(column: impl ColumnTrait, value: impl Into<Scalar>) -> Self {
+        Self::new(column, Test::AtLeast(value.into()))
+    }
+
+    pub fn at_most(column: impl ColumnTrait, value: impl Into<Scalar>) -> Self {
+        Self::new(column, Test::AtMost(value.into()))
+    }
+
+    pub fn below(column: impl ColumnTrait, value: impl Into<Scalar>) -> Self {
+        Self::new(column, Test::Below(value.into()))
+    }
+
+    /// The text starts with `prefix`, byte by byte.
+    pub fn prefix(column: impl ColumnTrait, prefix: &str) -> Result<Self, Error> {
+        let prefix = text(prefix)?.to_owned();
+        Ok(Self::new(column, Test::Prefix { prefix, lower: false }))
+    }
+
+    /// The text in lower case starts with `prefix` in lower case.
+    pub fn lower_prefix(column: impl ColumnTrait, prefix: &str) -> Result<Self, Error> {
+        let prefix = text(prefix)?.to_lowercase();
+        Ok(Self::new(column, Test::Prefix { prefix, lower: true }))
+    }
+
+    /// The text contains `part`, whatever its case. Needs a trigram index.
+    ///
+    /// # Errors
+    /// `BadInput` below three characters: no index could answer that.
+    pub fn contains(column: impl ColumnTrait, part: &str) -> Result<Self, Error> {
+        let part = text(part)?.trim();
+        if part.chars().count() < TRIGRAM {
+            return Err(Error::bad_input(format!("a search needs at least {TRIGRAM} characters")));
+        }
+        Ok(Self::new(column, Test::Contains(part.to_owned())))
+    }
+
+    fn new(column: impl ColumnTrait, test: Test) -> Self {
+        Self { column: column.as_str(), test }
+    }
+
+    /// Whether the test fixes the column to one value.
+    pub(super) fn is_equality(&self) -> bool {
+        matches!(self.test, Test::True(_) | Test::Word(_))
+    }
+
+    /// Writes the test of table `t` as `table`, with `key` its primary key column.
+    pub(super) fn write(&self, sql: &mut Sql, table: &str, key: &str) {
+        let column = Quoted(self.column);
+        match &self.test {
+            Test::True(true) => {
+                sql.push(format_args!("t.{column}"));
+            }
+            Test::True(false) => {
+                sql.push(format_args!("not t.{column}"));
+            }
+            Test::Word(word) => {
+                sql.push(format_args!("t.{column} = '{}'", word.replace('\'', "''")));
+            }
+            Test::AtLeast(value) => {
+                sql.push(format_args!("t.{column} >= ")).bind(value.clone());
+            }
+            Test::AtMost(value) => {
+                sql.push(format_args!("t.{column} <= ")).bind(value.clone());
+            }
+            Test::Below(value) => {
+                sql.push(format_args!("t.{column} < ")).bind(value.clone());
+            }
+            Test::Prefix { prefix, lower } => {
+                let expression = if *lower { format!("lower(t.{column})") } else { format!("t.{column}") };
+                sql.push(&expression).bytewise().push(" >= ").bind(Scalar::Text(prefix.clone()));
+                if let Some(end) = after_prefix(prefix) {
+                    sql.push(" and ").push(&expression).bytewise().push(" < ").bind(Scalar::Text(end));
+                }
+            }
+            Test::Contains(part) => match sql.dialect {
+                Dialect::Postgres => {
+                    sql.push(format_args!("t.{column} ilike ")).bind(Scalar::Text(like(part)));
+                }
+                Dialect::Sqlite => {
+                    // The trigram index is a table of its own, named after table and column.
+                    let index = format!("{table}_{}", self.column);
+                    sql.push(format_args!("t.{} in (select rowid from {} where {1} match ", Quoted(key), Quoted(&index)));
+                    sql.bind(Scalar::Text(format!("\"{}\"", part.replace('"', "\"\"")))).push(")");
+                }
+            },
+        }
+    }
+}
+
+fn text(input: &str) -> Result<&str, Error> {
+    if input.contains('\0') {
+        return Err(Error::bad_input("a text cannot contain NUL"));
+    }
+    Ok(input)
+}
+
+/// The pattern that matches any text containing `part` literally.
+fn like(part: &str) -> String {
+    let escaped = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
+/// The smallest text above every text that starts with `prefix`, by bytes of UTF-8, which order as code points do.
+fn after_prefix(prefix: &str) -> Option<String> {
+    let mut end: Vec<char> = prefix.chars().collect();
+    while let Some(last) = end.pop() {
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            end.push(next);
+            return Some(end.into_iter().collect());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_lies_above_all_that_start_with_it() {
+        assert_eq!(after_prefix("ab").as_deref(), Some("ac"));
+        assert_eq!(after_prefix("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
+        assert_eq!(after_prefix("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(after_prefix("\u{10ffff}"), None);
+        assert_eq!(after_prefix(""), None);
+    }
+
+    #[test]
+    fn a_search_is_literal() {
+        assert_eq!(like(r"50%_\"), r"%50\%\_\\%");
+    }
+}

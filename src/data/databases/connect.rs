@@ -1,0 +1,82 @@
+//! Pools, as they are opened.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sea_orm::DatabaseConnection;
+use sqlx::ConnectOptions;
+use sqlx::Connection;
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::{PgConnectOptions, Postgres};
+use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use url::Url;
+
+use super::{Error, PoolSettings};
+
+/// A connection that lay idle for longer is tried before it is used: its server may be gone.
+const TRY_AFTER_IDLE: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// A pool of connections to one PostgreSQL server. Connects when first used.
+pub(super) fn postgres(url: &Url, pool: &PoolSettings, access: Access) -> Result<DatabaseConnection, Error> {
+    let read_only = if access == Access::Read { "on" } else { "off" };
+    let options = url
+        .as_str()
+        .parse::<PgConnectOptions>()?
+        .application_name("shoal")
+        .statement_cache_capacity(pool.statement_cache)
+        .options([
+            ("statement_timeout", pool.statement_timeout_ms.to_string().as_str()),
+            ("default_transaction_read_only", read_only),
+        ])
+        .disable_statement_logging();
+    let pool = PoolOptions::<Postgres>::new()
+        .max_connections(pool.size)
+        .acquire_timeout(pool.acquire_timeout())
+        // A round trip before each statement would double its latency.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TRY_AFTER_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options);
+    Ok(pool.into())
+}
+
+/// The embedded database in `data_dir`, made if it is not there: a pool with the one writer, and a pool of readers.
+pub(super) async fn sqlite(
+    data_dir: &Path,
+    pool: &PoolSettings,
+) -> Result<(DatabaseConnection, DatabaseConnection), Error> {
+    std::fs::create_dir_all(data_dir).map_err(sqlx::Error::Io)?;
+    let options = SqliteConnectOptions::new()
+        .filename(data_dir.join("shoal.db"))
+        .create_if_missing(true)
+        // Readers see the last commit while the writer works.
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(pool.acquire_timeout())
+        .statement_cache_capacity(pool.statement_cache)
+        .disable_statement_logging();
+    let writer = PoolOptions::<Sqlite>::new()
+        .max_connections(1)
+        .acquire_timeout(pool.acquire_timeout())
+        // Opening it makes the file, which readers cannot.
+        .connect_with(options.clone())
+        .await?;
+    let readers = PoolOptions::<Sqlite>::new()
+        .max_connections(pool.size)
+        .acquire_timeout(pool.acquire_timeout())
+        .test_before_acquire(false)
+        .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "on"));
+    Ok((writer.into(), readers.into()))
+}

@@ -1,0 +1,38 @@
+//! The questions Shoal asks a database: each kind of batch is one statement.
+//!
+//! *find* asks the database; nothing here knows a cache, a client or a request.
+
+mod aggregates;
+mod bulky;
+mod pages;
+mod rows;
+mod scope;
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use sea_orm::{DbErr, QueryResult, Statement};
+
+use super::sql::Dialect;
+
+pub use aggregates::{Aggregate, Aggregates};
+pub use bulky::Bulky;
+pub use pages::{Count, Counts, Pages};
+pub use rows::{Rows, Unique};
+
+/// A question that can be asked for many keys at once, in one statement.
+///
+/// Equal sources are the same question: their keys share a batch.
+pub trait Source: Clone + Eq + Hash + Send + Sync + 'static {
+    type Key: Clone + Eq + Hash + Send + Sync + 'static;
+    type Value: Clone + Send + Sync + 'static;
+
+    /// What metrics and logs call it.
+    fn name(&self) -> &'static str;
+
+    /// The one statement for `keys`; its text is the same whatever their number.
+    fn statement(&self, dialect: Dialect, keys: &[Self::Key]) -> Statement;
+
+    /// The values in the rows of that statement. A key without a value was not found.
+    fn values(&self, keys: &[Self::Key], rows: Vec<QueryResult>) -> Result<HashMap<Self::Key, Self::Value>, DbErr>;
+}

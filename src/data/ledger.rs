@@ -1,0 +1,38 @@
+//! What one request cost: every batch and the statements it ran, in the order they were sent.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// The account of one request. Shared by all its loads.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    batches: Mutex<Vec<Batch>>,
+}
+
+/// One batch: one statement for all the keys that were asked for at once.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The list, table or aggregate.
+    pub source: &'static str,
+    pub keys: usize,
+    pub rows: usize,
+    /// The server that answered; none if none could.
+    pub node: Option<String>,
+    /// Statements sent: more than one when a server failed and another was asked.
+    pub statements: u32,
+    pub duration: Duration,
+}
+
+impl Ledger {
+    pub fn record(&self, batch: Batch) {
+        self.lock().push(batch);
+    }
+
+    pub fn batches(&self) -> Vec<Batch> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Batch>> {
+        self.batches.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

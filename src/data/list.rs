@@ -1,0 +1,237 @@
+//! A list of records as it is declared once: whose it is, and the orders an index serves.
+//!
+//! A list can be paged and counted in every way its paths allow and in no other, so that nobody asks the database for
+//! something it would have to scan or sort a table for. What COHERENCE calls a dependency of a list is its scope.
+
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use sea_orm::{ColumnTrait, EntityTrait, IdenStatic};
+
+use super::condition::Condition;
+use super::error::Error;
+use super::record::{self, Record};
+use super::scalar::Kind;
+
+/// A list of records of type `R`.
+pub struct List<R: Record> {
+    /// Unique among all lists: names the list in cursors, metrics and logs.
+    pub name: &'static str,
+    pub(super) scope: Scope,
+    paths: Vec<Path>,
+    record: PhantomData<fn() -> R>,
+}
+
+/// Which rows a list can hold.
+pub(super) enum Scope {
+    /// All rows of the table.
+    Root,
+    /// The rows whose `column` is the parent's key.
+    Children { column: &'static str },
+    /// The rows that `table` links with the parent's key.
+    Through { table: &'static str, parent: &'static str, target: &'static str },
+}
+
+/// One way to walk a list: the columns of an index, in its order.
+pub struct Path {
+    sort: Vec<SortKey>,
+    given: Vec<&'static str>,
+    also: Vec<&'static str>,
+    only: Vec<Condition>,
+}
+
+/// One column of a keyset.
+#[derive(Clone, Debug)]
+pub(super) struct SortKey {
+    pub column: &'static str,
+    pub kind: Kind,
+    pub on: On,
+}
+
+/// Where a sort column is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum On {
+    /// A column of the record.
+    Record,
+    /// A column of the record, in lower case.
+    Lower,
+    /// A column of the table that links.
+    Link,
+}
+
+/// The order a client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Order {
+    pub column: &'static str,
+    pub descending: bool,
+}
+
+impl Order {
+    pub fn asc(column: impl ColumnTrait) -> Self {
+        Self { column: column.as_str(), descending: false }
+    }
+
+    pub fn desc(column: impl ColumnTrait) -> Self {
+        Self { column: column.as_str(), descending: true }
+    }
+}
+
+impl Path {
+    /// In the order of `column`, ties by primary key in the same direction.
+    pub fn by(column: impl ColumnTrait) -> Self {
+        Self::with(column, On::Record)
+    }
+
+    /// In the order of a text `column` in lower case, ties by primary key.
+    pub fn by_lower(column: impl ColumnTrait) -> Self {
+        Self::with(column, On::Lower)
+    }
+
+    /// In the order of a column of the table that links, unique for one parent.
+    pub fn by_link(column: impl ColumnTrait) -> Self {
+        Self::with(column, On::Link)
+    }
+
+    /// Only for filters that fix `column` to one value: the index starts with it.
+    pub fn given(mut self, column: impl ColumnTrait) -> Self {
+        self.given.push(column.as_str());
+        self
+    }
+
+    /// Only for filters that contain `condition`: the index is partial.
+    pub fn only(mut self, condition: Condition) -> Self {
+        self.only.push(condition);
+        self
+    }
+
+    /// Filters on `column` are served too: by the index, or by a walk that is short because of it.
+    pub fn also(mut self, column: impl ColumnTrait) -> Self {
+        self.also.push(column.as_str());
+        self
+    }
+
+    fn with(column: impl ColumnTrait, on: On) -> Self {
+        let key = SortKey { column: column.as_str(), kind: record::kind(column), on };
+        Self { sort: vec![key], given: Vec::new(), also: Vec::new(), only: Vec::new() }
+    }
+
+    fn serves(&self, conditions: &[Condition]) -> bool {
+        let fixed = |column: &&str| conditions.iter().any(|c| c.column == *column && c.is_equality());
+        self.given.iter().all(fixed)
+            && self.only.iter().all(|needed| conditions.contains(needed))
+            && conditions.iter().all(|condition| {
+                self.only.contains(condition)
+                    || self.given.contains(&condition.column)
+                    || self.also.contains(&condition.column)
+            })
+    }
+}
+
+impl<R: Record> List<R> {
+    /// The list of all rows.
+    pub fn root(name: &'static str) -> Self {
+        Self::new(name, Scope::Root)
+    }
+
+    /// The rows whose `column` is the key of a parent.
+    pub fn children(name: &'static str, column: record::Column<R>) -> Self {
+        Self::new(name, Scope::Children { column: column.as_str() })
+    }
+
+    /// The rows that link table `J` joins with a parent: its columns with the parent's key and with the record's.
+    pub fn through<J: EntityTrait>(name: &'static str, parent: J::Column, target: J::Column) -> Self {
+        let table = J::default().table_name();
+        Self::new(name, Scope::Through { table, parent: parent.as_str(), target: target.as_str() })
+    }
+
+    /// Adds a path. The first that fits a filter gives the default order.
+    pub fn path(mut self, mut path: Path) -> Self {
+        let key = record::key::<R>();
+        let linked = path.sort.iter().any(|sort| sort.on == On::Link);
+        if !linked && path.sort[0].column != record::key_column::<R>() {
+            path.sort.extend(Path::by(key).sort);
+        }
+        self.paths.push(path);
+        self
+    }
+
+    /// Chooses the path for a filter and an order; the order of the first path that fits, descending, by default.
+    ///
+    /// # Errors
+    /// `BadInput` when no index serves that combination: the text says which orders the filter allows.
+    pub fn select(
+        &'static self,
+        conditions: Vec<Condition>,
+        order: Option<Order>,
+    ) -> Result<Listing<R>, Error> {
+        let asked = |path: &Path| order.is_none_or(|order| path.sort[0].column == order.column);
+        let fitting = |path: &&Path| path.serves(&conditions);
+        let found = self.paths.iter().position(|path| asked(path) && path.serves(&conditions));
+        let Some(path) = found else {
+            let allowed: Vec<_> =
+                self.paths.iter().filter(fitting).map(|path| path.sort[0].column.to_uppercase()).collect();
+            return Err(Error::bad_input(if allowed.is_empty() {
+                "no index serves this combination of filters".to_owned()
+            } else {
+                format!("no index serves this order with this filter: it can be ordered by {}", allowed.join(", "))
+            }));
+        };
+        let descending = order.is_none_or(|order| order.descending);
+        Ok(Listing { list: self, path, descending, conditions: conditions.into() })
+    }
+
+    fn new(name: &'static str, scope: Scope) -> Self {
+        Self { name, scope, paths: Vec::new(), record: PhantomData }
+    }
+}
+
+/// A list with its filter and order: all that is the same for every parent and every page.
+pub struct Listing<R: Record> {
+    pub(super) list: &'static List<R>,
+    path: usize,
+    pub(super) descending: bool,
+    pub(super) conditions: Arc<[Condition]>,
+}
+
+impl<R: Record> Listing<R> {
+    /// The columns of the keyset.
+    pub(super) fn sort(&self) -> &'static [SortKey] {
+        &self.list.paths[self.path].sort
+    }
+
+    /// What binds a cursor to this list and order: FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/) of their names,
+    /// the same in every process and version.
+    pub(super) fn binding(&self) -> u32 {
+        let direction = if self.descending { "desc" } else { "asc" };
+        let sort = self.sort().iter().map(|key| key.column);
+        let words = [self.list.name, direction].into_iter().chain(sort);
+        words.flat_map(|word| word.bytes().chain([0])).fold(0x811c_9dc5, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        })
+    }
+}
+
+// By hand, because a derive would ask the same of `R`.
+impl<R: Record> Clone for Listing<R> {
+    fn clone(&self) -> Self {
+        Self { conditions: self.conditions.clone(), ..*self }
+    }
+}
+
+impl<R: Record> PartialEq for Listing<R> {
+    fn eq(&self, other: &Self) -> bool {
+        self.list.name == other.list.name
+            && self.path == other.path
+            && self.descending == other.descending
+            && self.conditions == other.conditions
+    }
+}
+
+impl<R: Record> Eq for Listing<R> {}
+
+impl<R: Record> Hash for Listing<R> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.list.name, self.path, self.descending, &self.conditions).hash(state);
+    }
+}

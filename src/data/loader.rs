@@ -1,0 +1,127 @@
+//! Batching within one request: *load* asks for one key, the database hears of all of them at once.
+//!
+//! A batch is dispatched at quiescence: when the request's execution has nothing else ready to run. No timer, so no
+//! added latency, and no batch smaller than it could be. What the contract adds to `async_graphql::dataloader`, whose
+//! [`Loader`]s plug in unchanged:
+//!
+//! - a key asked twice is loaded once, also while it is in flight;
+//! - all keys of one window are answered together, whether they were known, in flight or new: the fields below them
+//!   are collected in one window again, which is what bounds the statements of a request by its depth;
+//! - more than [`MAX_BATCH`] keys split, and are still answered together;
+//! - an error or a panic of a load reaches every waiter as an error;
+//! - batches are polled by the request's own task: dropping the request drops them, and nothing of another request.
+//!
+//! Nothing here uses a Tokio primitive, whose cooperative budget would split a batch of more than 128 keys.
+
+mod drive;
+mod group;
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_graphql::dataloader::Loader;
+
+use super::error::Error;
+use super::fetch::{Fetch, Fetcher};
+use super::find::Source;
+use group::{AnyGroup, Group};
+
+/// The most keys one call of a loader gets.
+pub const MAX_BATCH: usize = 1000;
+
+/// Why a load gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadError<E> {
+    /// The loader's own error.
+    Loader(E),
+    /// The loader panicked.
+    Panicked,
+}
+
+impl From<LoadError<Error>> for Error {
+    fn from(error: LoadError<Error>) -> Self {
+        match error {
+            LoadError::Loader(error) => error,
+            LoadError::Panicked => Error::Panicked,
+        }
+    }
+}
+
+/// The loads of one request. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Loaders {
+    shared: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By the loader's type and address: one instance's keys share batches. The group keeps the loader alive, so an
+    /// address is never reused.
+    groups: HashMap<(TypeId, usize), Arc<dyn AnyGroup>>,
+    /// By the type of the source: a map from source to its loader.
+    sources: HashMap<TypeId, Box<dyn Any + Send>>,
+    /// Groups that collect keys and wait for quiescence.
+    collecting: Vec<Arc<dyn AnyGroup>>,
+}
+
+impl Loaders {
+    /// Loads one key through any loader of the ecosystem. The future must be polled under [`Loaders::drive`].
+    pub fn load<L, K>(
+        &self,
+        loader: &Arc<L>,
+        key: K,
+    ) -> impl Future<Output = Result<Option<L::Value>, LoadError<L::Error>>> + Send + use<L, K>
+    where
+        L: Loader<K>,
+        L::Error: Sync,
+        K: Clone + Eq + Hash + Send + Sync + 'static,
+    {
+        let mut state = self.lock();
+        let identity = (TypeId::of::<Group<L, K>>(), Arc::as_ptr(loader).addr());
+        let group = state.groups.entry(identity).or_insert_with(|| Arc::new(Group::<L, K>::new(loader.clone()))).clone();
+        let group = group.as_any().downcast::<Group<L, K>>().expect("the identity holds the type");
+        let (load, starts_collecting) = Group::ask(&group, key);
+        if starts_collecting {
+            state.collecting.push(group);
+        }
+        load
+    }
+
+    /// Loads one key of a source; equal sources share batches.
+    pub fn fetch<S: Source>(
+        &self,
+        fetcher: &Fetcher,
+        source: S,
+        key: S::Key,
+    ) -> impl Future<Output = Result<Option<S::Value>, LoadError<Error>>> + Send + use<S> {
+        let loader = {
+            let mut state = self.lock();
+            let loaders = state
+                .sources
+                .entry(TypeId::of::<S>())
+                .or_insert_with(|| Box::new(HashMap::<S, Arc<Fetch<S>>>::new()))
+                .downcast_mut::<HashMap<S, Arc<Fetch<S>>>>()
+                .expect("the map is filed under the type of its source");
+            if let Some(loader) = loaders.get(&source) {
+                loader.clone()
+            } else {
+                let loader = Arc::new(Fetch { source: source.clone(), fetcher: fetcher.clone() });
+                loaders.insert(source, loader.clone());
+                loader
+            }
+        };
+        self.load(&loader, key)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The groups that have collected keys since the last call.
+    fn take_collecting(&self) -> Vec<Arc<dyn AnyGroup>> {
+        std::mem::take(&mut self.lock().collecting)
+    }
+}

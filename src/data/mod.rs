@@ -1,0 +1,25 @@
+//! The data layer: batching, pages and the choice of a database, for any entity.
+//!
+//! Promises that any nesting of look-ups, pages and counts costs at most two statements per level and field. Names no
+//! table, knows no GraphQL type (it takes `Loader`, the ecosystem's contract, from `async_graphql::dataloader`, and
+//! nothing else), and never lets a caller choose a server.
+//!
+//! One verb per depth: *find* asks the database, *fetch* gets a value from wherever it may come, *load* is batched in
+//! the request.
+
+pub mod condition;
+pub mod databases;
+pub mod error;
+pub mod fetch;
+pub mod find;
+pub mod ledger;
+pub mod list;
+pub mod loader;
+pub mod page;
+pub mod record;
+pub mod scalar;
+pub mod sql;
+
+pub use databases::{Databases, Needs};
+pub use error::Error;
+pub use record::Record;
