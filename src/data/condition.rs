@@ -21,6 +21,7 @@ pub(super) enum Test {
     /// Written into the text, not bound: only then does a planner match it with a partial index.
     True(bool),
     Word(String),
+    Equals(Scalar),
     AtLeast(Scalar),
     Below(Scalar),
     AtMost(Scalar),
@@ -40,6 +41,10 @@ impl Condition {
         E: ActiveEnum<Value = String>,
     {
         Self::new(column, Test::Word(value.to_value()))
+    }
+
+    pub fn equals(column: impl ColumnTrait, value: impl Into<Scalar>) -> Self {
+        Self::new(column, Test::Equals(value.into()))
     }
 
     pub fn at_least(column: impl ColumnTrait, value: impl Into<Scalar>) -> Self {
@@ -84,7 +89,7 @@ impl Condition {
 
     /// Whether the test fixes the column to one value.
     pub(super) fn is_equality(&self) -> bool {
-        matches!(self.test, Test::True(_) | Test::Word(_))
+        matches!(self.test, Test::True(_) | Test::Word(_) | Test::Equals(_))
     }
 
     /// Writes the test of table `t` as `table`, with `key` its primary key column.
@@ -99,6 +104,9 @@ impl Condition {
             }
             Test::Word(word) => {
                 sql.push(format_args!("t.{column} = '{}'", word.replace('\'', "''")));
+            }
+            Test::Equals(value) => {
+                sql.push(format_args!("t.{column} = ")).bind(value.clone());
             }
             Test::AtLeast(value) => {
                 sql.push(format_args!("t.{column} >= ")).bind(value.clone());

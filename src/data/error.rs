@@ -18,6 +18,9 @@ pub enum Error {
     /// A server was asked and refused: ours to mend.
     #[error("a statement failed")]
     Database(#[source] Arc<DbErr>),
+    /// What a foreign key names, or a page that was just read, was gone when it was asked for.
+    #[error("a {0} vanished while it was read")]
+    Vanished(&'static str),
     /// A load panicked; its message is in the log.
     #[error("a load panicked")]
     Panicked,

@@ -35,7 +35,12 @@ pub(super) enum Scope {
 
 /// One way to walk a list: the columns of an index, in its order.
 pub struct Path {
+    /// What an order calls it.
+    name: &'static str,
     sort: Vec<SortKey>,
+    unique: bool,
+    /// The direction without an order.
+    descending: bool,
     given: Vec<&'static str>,
     also: Vec<&'static str>,
     only: Vec<Condition>,
@@ -93,6 +98,24 @@ impl Path {
         Self::with(column, On::Link)
     }
 
+    /// Orders call it by another column: that of the record which equals the link's.
+    pub fn named(mut self, column: impl ColumnTrait) -> Self {
+        self.name = column.as_str();
+        self
+    }
+
+    /// The column has no ties.
+    pub fn unique(mut self) -> Self {
+        self.unique = true;
+        self
+    }
+
+    /// Without an order, lowest first.
+    pub fn ascending(mut self) -> Self {
+        self.descending = false;
+        self
+    }
+
     /// Only for filters that fix `column` to one value: the index starts with it.
     pub fn given(mut self, column: impl ColumnTrait) -> Self {
         self.given.push(column.as_str());
@@ -113,7 +136,15 @@ impl Path {
 
     fn with(column: impl ColumnTrait, on: On) -> Self {
         let key = SortKey { column: column.as_str(), kind: record::kind(column), on };
-        Self { sort: vec![key], given: Vec::new(), also: Vec::new(), only: Vec::new() }
+        Self {
+            name: key.column,
+            unique: on == On::Link,
+            descending: true,
+            sort: vec![key],
+            given: Vec::new(),
+            also: Vec::new(),
+            only: Vec::new(),
+        }
     }
 
     fn serves(&self, conditions: &[Condition]) -> bool {
@@ -147,16 +178,14 @@ impl<R: Record> List<R> {
 
     /// Adds a path. The first that fits a filter gives the default order.
     pub fn path(mut self, mut path: Path) -> Self {
-        let key = record::key::<R>();
-        let linked = path.sort.iter().any(|sort| sort.on == On::Link);
-        if !linked && path.sort[0].column != record::key_column::<R>() {
-            path.sort.extend(Path::by(key).sort);
+        if !path.unique && path.name != record::key_column::<R>() {
+            path.sort.extend(Path::by(record::key::<R>()).sort);
         }
         self.paths.push(path);
         self
     }
 
-    /// Chooses the path for a filter and an order; the order of the first path that fits, descending, by default.
+    /// Chooses the path for a filter and an order; that of the first path that fits, by default.
     ///
     /// # Errors
     /// `BadInput` when no index serves that combination: the text says which orders the filter allows.
@@ -165,19 +194,19 @@ impl<R: Record> List<R> {
         conditions: Vec<Condition>,
         order: Option<Order>,
     ) -> Result<Listing<R>, Error> {
-        let asked = |path: &Path| order.is_none_or(|order| path.sort[0].column == order.column);
+        let asked = |path: &Path| order.is_none_or(|order| path.name == order.column);
         let fitting = |path: &&Path| path.serves(&conditions);
         let found = self.paths.iter().position(|path| asked(path) && path.serves(&conditions));
         let Some(path) = found else {
             let allowed: Vec<_> =
-                self.paths.iter().filter(fitting).map(|path| path.sort[0].column.to_uppercase()).collect();
+                self.paths.iter().filter(fitting).map(|path| path.name.to_uppercase()).collect();
             return Err(Error::bad_input(if allowed.is_empty() {
                 "no index serves this combination of filters".to_owned()
             } else {
                 format!("no index serves this order with this filter: it can be ordered by {}", allowed.join(", "))
             }));
         };
-        let descending = order.is_none_or(|order| order.descending);
+        let descending = order.map_or(self.paths[path].descending, |order| order.descending);
         Ok(Listing { list: self, path, descending, conditions: conditions.into() })
     }
 

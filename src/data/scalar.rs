@@ -6,9 +6,10 @@ use sea_orm::{DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
 
 /// A value that can be a key, bound to a statement, compared, and written into a cursor.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Scalar {
     /// The key of a list that has no parent.
+    #[default]
     Null,
     Bool(bool),
     Int(i64),

@@ -104,10 +104,11 @@ impl<R: Record> Unique<R> {
     fn write_column(&self, sql: &mut Sql) {
         let column = Quoted(self.column);
         if self.lower {
-            sql.push(format_args!("lower(t.{column})")).bytewise();
+            sql.push(format_args!("lower(t.{column})"));
         } else {
             sql.push(format_args!("t.{column}"));
         }
+        sql.bytewise();
     }
 }
 

@@ -1,0 +1,41 @@
+//! Global ids: `Type:key` in base64url without padding, opaque to clients.
+
+use async_graphql::ID;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::resource::Resource;
+use crate::data::Error;
+
+/// Longest id looked at: the longest type name and a 64-bit key need less.
+const MAX_LENGTH: usize = 128;
+
+/// The global id of a record.
+pub fn encode<T: Resource>(key: i64) -> ID {
+    URL_SAFE_NO_PAD.encode(format!("{}:{key}", T::TYPE)).into()
+}
+
+/// The type and key in a global id.
+pub fn split(id: &ID) -> Result<(String, i64), Error> {
+    let bad = || Error::bad_input("not a valid id");
+    if id.len() > MAX_LENGTH {
+        return Err(bad());
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(id.as_str()).map_err(|_| bad())?;
+    let text = String::from_utf8(bytes).map_err(|_| bad())?;
+    let (name, digits) = text.split_once(':').ok_or_else(bad)?;
+    let key: i64 = digits.parse().map_err(|_| bad())?;
+    // One object, one id: `+7` and `07` are not other names of 7.
+    if key.to_string() != digits {
+        return Err(bad());
+    }
+    Ok((name.to_owned(), key))
+}
+
+/// The key in the global id of a `T`.
+pub fn decode<T: Resource>(id: &ID) -> Result<i64, Error> {
+    match split(id)? {
+        (name, key) if name == T::TYPE => Ok(key),
+        _ => Err(Error::bad_input(format!("not an id of a {}", T::TYPE))),
+    }
+}

@@ -1,0 +1,118 @@
+//! What makes a record a type of the graph, and how fields name what they need.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, ObjectType, Result};
+use sea_orm::FromQueryResult;
+
+use super::connection::{Connection, Selection};
+use super::context::RequestContext;
+use super::error::fault;
+use super::id;
+use crate::data::find::{Aggregate, Aggregates, Rows, Source, Unique};
+use crate::data::page::{PageArgs, PageSpec};
+use crate::data::{Error, Record};
+
+/// An object type that shows one record and can be found by its global id.
+pub trait Resource: ObjectType + From<Arc<Self::Record>> + 'static {
+    type Record: Record<Key = i64>;
+    /// The type's name in the graph.
+    const TYPE: &'static str;
+
+    /// The primary key.
+    fn key(&self) -> i64;
+
+    /// The field `id`, as interfaces resolve it.
+    fn global_id(&self, _: &Context<'_>) -> impl Future<Output = Result<ID>> + Send {
+        std::future::ready(Ok(id::encode::<Self>(self.key())))
+    }
+}
+
+/// What a resolver may ask for. All of it is batched; nobody chooses a database.
+pub trait Load {
+    fn request(&self) -> &RequestContext;
+
+    /// The value of a source for a key, if there is one.
+    fn fetch<S: Source>(&self, source: S, key: S::Key) -> impl Future<Output = Result<Option<S::Value>>> + Send;
+
+    /// The object with this primary key, if there is one.
+    fn load<T: Resource>(&self, key: i64) -> impl Future<Output = Result<Option<T>>> + Send;
+
+    /// The object with this global id, if there is one.
+    fn load_id<T: Resource>(&self, id: &ID) -> impl Future<Output = Result<Option<T>>> + Send;
+
+    /// The object with this value of a unique column, if there is one.
+    fn load_unique<T: Resource>(
+        &self,
+        by: Unique<T::Record>,
+        value: String,
+    ) -> impl Future<Output = Result<Option<T>>> + Send;
+
+    /// The object that a foreign key names.
+    fn load_parent<T: Resource>(&self, key: i64) -> impl Future<Output = Result<T>> + Send;
+
+    /// The results of an aggregate for a parent; none where the parent has no rows.
+    fn aggregate<A>(&self, of: &'static Aggregate<A>, key: i64) -> impl Future<Output = Result<Arc<[A]>>> + Send
+    where
+        A: FromQueryResult + Send + Sync + 'static;
+
+    /// A list, ready to be paged and counted.
+    fn connection<T: Resource>(&self, of: Selection<T::Record>, args: &PageArgs) -> Result<Connection<T>>;
+
+    /// The error that this field answers with.
+    fn refuse(&self, error: Error) -> async_graphql::Error;
+}
+
+impl Load for Context<'_> {
+    fn request(&self) -> &RequestContext {
+        self.data_unchecked::<RequestContext>()
+    }
+
+    async fn fetch<S: Source>(&self, source: S, key: S::Key) -> Result<Option<S::Value>> {
+        let RequestContext { loaders, fetcher, .. } = self.request();
+        loaders.fetch(fetcher, source, key).await.map_err(|error| fault(self, error.into()))
+    }
+
+    async fn load<T: Resource>(&self, key: i64) -> Result<Option<T>> {
+        Ok(self.fetch(Rows::<T::Record>::new(), key).await?.map(T::from))
+    }
+
+    async fn load_id<T: Resource>(&self, id: &ID) -> Result<Option<T>> {
+        let key = id::decode::<T>(id).map_err(|error| fault(self, error))?;
+        self.load(key).await
+    }
+
+    async fn load_unique<T: Resource>(&self, by: Unique<T::Record>, value: String) -> Result<Option<T>> {
+        if value.contains('\0') {
+            return Err(fault(self, Error::bad_input("a text cannot contain NUL")));
+        }
+        Ok(self.fetch(by, value).await?.map(T::from))
+    }
+
+    async fn load_parent<T: Resource>(&self, key: i64) -> Result<T> {
+        match self.load(key).await? {
+            Some(found) => Ok(found),
+            // Only a deletion between two statements can do this.
+            None => Err(fault(self, Error::Vanished(T::TYPE))),
+        }
+    }
+
+    async fn aggregate<A>(&self, of: &'static Aggregate<A>, key: i64) -> Result<Arc<[A]>>
+    where
+        A: FromQueryResult + Send + Sync + 'static,
+    {
+        Ok(self.fetch(Aggregates(of), key).await?.unwrap_or_else(|| Arc::new([])))
+    }
+
+    fn connection<T: Resource>(&self, of: Selection<T::Record>, args: &PageArgs) -> Result<Connection<T>> {
+        let limits = self.request().settings.page_limits();
+        let (listing, parent) = of.listing().map_err(|error| fault(self, error))?;
+        let page = PageSpec::new(args, limits, &listing).map_err(|error| fault(self, error))?;
+        Ok(Connection { listing, page, parent })
+    }
+
+    fn refuse(&self, error: Error) -> async_graphql::Error {
+        fault(self, error)
+    }
+}

@@ -1,0 +1,108 @@
+//! Scalars and small value types of the graph.
+
+use async_graphql::{InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
+use chrono::{SecondsFormat, Utc};
+use sea_orm::ColumnTrait;
+
+use super::connection::Selection;
+use crate::data::Record;
+use crate::data::condition::Condition;
+
+/// A point in time, RFC 3339 in UTC: 2026-11-22T08:30:00Z. At most microseconds are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DateTime(pub chrono::DateTime<Utc>);
+
+#[Scalar(specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::String(text) => match chrono::DateTime::parse_from_rfc3339(text) {
+                Ok(time) => Ok(Self(time.with_timezone(&Utc))),
+                Err(_) => Err(InputValueError::custom("not a point in time in RFC 3339")),
+            },
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::String(text) if chrono::DateTime::parse_from_rfc3339(text).is_ok())
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    }
+}
+
+impl From<chrono::DateTime<Utc>> for DateTime {
+    fn from(time: chrono::DateTime<Utc>) -> Self {
+        Self(time)
+    }
+}
+
+/// An amount of money.
+#[derive(Clone, Debug, PartialEq, Eq, SimpleObject)]
+pub struct Money {
+    /// A decimal number with as many places as the currency has: 12.50. Never a float.
+    pub amount: String,
+    /// The currency's code in ISO 4217: USD.
+    pub currency_code: String,
+}
+
+impl Money {
+    /// `minor` units, such as cents, of a currency.
+    pub fn new(minor: i64, currency_code: String) -> Self {
+        let places = minor_digits(&currency_code);
+        let sign = if minor < 0 { "-" } else { "" };
+        let digits = format!("{:0>width$}", minor.unsigned_abs(), width = places + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - places);
+        let point = if places == 0 { "" } else { "." };
+        Self { amount: format!("{sign}{whole}{point}{fraction}"), currency_code }
+    }
+}
+
+/// How many decimal places a currency has. Source: ISO 4217, list one, "minor unit"; all others have two.
+fn minor_digits(currency: &str) -> usize {
+    match currency {
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
+        | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        "CLF" | "UYW" => 4,
+        _ => 2,
+    }
+}
+
+/// A span of time.
+#[derive(Clone, Copy, Debug, Default, InputObject)]
+pub struct DateTimeRange {
+    /// Not before this time.
+    from: Option<DateTime>,
+    /// Before this time.
+    until: Option<DateTime>,
+}
+
+impl DateTimeRange {
+    pub fn apply<R: Record>(self, column: impl ColumnTrait, selection: &mut Selection<R>) {
+        if let Some(DateTime(from)) = self.from {
+            selection.only(Condition::at_least(column, from));
+        }
+        if let Some(DateTime(until)) = self.until {
+            selection.only(Condition::below(column, until));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_has_the_places_of_its_currency() {
+        let amount = |minor, code: &str| Money::new(minor, code.to_owned()).amount;
+        assert_eq!(amount(1250, "USD"), "12.50");
+        assert_eq!(amount(5, "USD"), "0.05");
+        assert_eq!(amount(-5, "EUR"), "-0.05");
+        assert_eq!(amount(1250, "JPY"), "1250");
+        assert_eq!(amount(1, "KWD"), "0.001");
+        assert_eq!(amount(i64::MIN, "USD"), "-92233720368547758.08");
+    }
+}
