@@ -1,0 +1,39 @@
+//! Orders placed by users. What was ordered stands in the items.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "orders")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    /// `users.id`
+    pub user_id: i64,
+    pub status: Status,
+    /// Sum over the items, in minor units of `currency`.
+    pub total_cents: i64,
+    /// ISO 4217 code, three upper-case letters; one for all items.
+    pub currency: String,
+    /// When it was placed.
+    pub created_at: DateTimeUtc,
+    pub updated_at: DateTimeUtc,
+
+    #[sea_orm(belongs_to, from = "user_id", to = "id")]
+    pub user: BelongsTo<super::user::Entity>,
+    #[sea_orm(has_many)]
+    pub items: HasMany<super::order_item::Entity>,
+}
+
+/// The way of an order: each state follows the one before it, and `Cancelled` ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Status {
+    Pending,
+    Paid,
+    Shipped,
+    Delivered,
+    Cancelled,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
