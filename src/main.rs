@@ -1,1 +1,135 @@
-fn main(){}
+//! The commands of the binary.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use shoal::app::{self, Failure, migrate};
+use shoal::config::{Config, Flags};
+use shoal::domain::import::From;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A GraphQL backend that stays fast and never stale.
+///
+/// Without a command it serves. Without DATABASE_URL it makes an embedded SQLite database with demo data, so that
+/// there is something to look at; GraphiQL is at the address it prints.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Settings come from shoal.toml, the environment and flags; the later wins. The environment:\n\
+        \n  DATABASE_URL      the primary, postgres://user:password@host/database; without it an embedded SQLite\
+        \n  REPLICA_URLS      its replicas, separated by commas, each one server\
+        \n  REDIS_URL         the far cache tier, redis://host:port/\
+        \n  SHOAL_LISTEN      where to listen (127.0.0.1:8000)\
+        \n  SHOAL_DATA_DIR    directory of the embedded database (./data)\
+        \n  SHOAL_GRAPHQL__MAX_PAGE_SIZE and so on: any setting that `shoal config` shows, as SHOAL_SECTION__NAME"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Read settings from this file instead of ./shoal.toml.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of the embedded database.
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Clone, clap::Args)]
+struct Serve {
+    /// Where to listen: an address and a port; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Bring a database that is behind up to date first.
+    #[arg(long)]
+    migrate: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer requests (the default).
+    Serve(Serve),
+    /// Change the database's schema to fit this version, or show where it stands.
+    Migrate {
+        #[command(subcommand)]
+        direction: Direction,
+    },
+    /// Load a directory of CSV files, one for each table: all of it or nothing.
+    Import {
+        /// The directory, with users.csv, posts.csv and so on.
+        #[arg(value_name = "DIR", required_unless_present = "demo")]
+        directory: Option<PathBuf>,
+        /// Load the demo data that is built in.
+        #[arg(long, conflicts_with = "directory")]
+        demo: bool,
+    },
+    /// Print the GraphQL schema.
+    Schema {
+        /// Instead compare it with ./schema.graphql, and fail if they differ.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Print the effective settings, secrets masked.
+    Config,
+}
+
+#[derive(Subcommand)]
+enum Direction {
+    /// Apply all pending migrations.
+    Up,
+    /// Revert the last migrations.
+    Down {
+        /// How many.
+        #[arg(long, default_value_t = 1)]
+        steps: u32,
+    },
+    /// List the migrations and whether each is applied.
+    Status,
+}
+
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(error.into()),
+    };
+    match runtime.block_on(run(Cli::parse())) {
+        Ok(code) => code,
+        Err(error) => fail(error),
+    }
+}
+
+async fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let command = cli.command.unwrap_or(Command::Serve(cli.serve));
+    let listen = if let Command::Serve(serve) = &command { serve.listen } else { None };
+    let config = Config::load(&Flags { file: cli.config, listen, data_dir: cli.data_dir })?;
+    match command {
+        Command::Serve(serve) => app::serve(config, serve.migrate).await?,
+        Command::Migrate { direction: Direction::Up } => migrate::up(&config).await?,
+        Command::Migrate { direction: Direction::Down { steps } } => migrate::down(&config, steps).await?,
+        Command::Migrate { direction: Direction::Status } => print!("{}", migrate::status(&config).await?),
+        Command::Import { directory, .. } => app::import(config, directory.map_or(From::Demo, From::Directory)).await?,
+        Command::Schema { check: false } => print!("{}", shoal::graphql::sdl()),
+        Command::Schema { check: true } => return check_schema(),
+        Command::Config => print!("{}", config.to_toml()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check_schema() -> Result<ExitCode, Failure> {
+    let committed = std::fs::read_to_string("schema.graphql").map_err(|error| format!("schema.graphql: {error}"))?;
+    if committed == shoal::graphql::sdl() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("schema.graphql is not the schema of this version: run `shoal schema > schema.graphql`");
+    Ok(ExitCode::FAILURE)
+}
+
+fn fail(error: Failure) -> ExitCode {
+    eprintln!("shoal: {error}");
+    ExitCode::FAILURE
+}

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, QueryResult, Statement};
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use super::error::Error;
+use super::secret::SecretUrl;
 use super::sql::Dialect;
 pub use node::{Health, Node};
 
@@ -25,9 +25,9 @@ pub use node::{Health, Node};
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The primary, `postgres://…`; without it an embedded SQLite in `data_dir`.
-    pub url: Option<Url>,
+    pub url: Option<SecretUrl>,
     /// Replicas of the primary, each URL one server.
-    pub replicas: Vec<Url>,
+    pub replicas: Vec<SecretUrl>,
     /// Directory of the embedded database.
     pub data_dir: PathBuf,
     pub pool: PoolSettings,
@@ -45,6 +45,14 @@ pub struct PoolSettings {
     pub statement_timeout_ms: u64,
     /// Prepared statements kept by each connection.
     pub statement_cache: usize,
+}
+
+impl Settings {
+    /// The same servers for work that takes its time: no limit on a statement.
+    pub fn unhurried(&self) -> Self {
+        let pool = PoolSettings { statement_timeout_ms: 0, ..self.pool.clone() };
+        Self { pool, ..self.clone() }
+    }
 }
 
 /// What a request's reads need of the server that answers.

@@ -31,9 +31,10 @@ impl Fetcher {
         let start = Instant::now();
         let mut reader = self.databases.reader(&self.needs);
         let found = reader.query(source.statement(self.databases.dialect(), keys)).await;
-        histogram!("shoal_batch_keys", "source" => source.name()).record(keys.len() as f64);
+        histogram!("shoal_batch_keys", "source" => source.name(), "kind" => source.kind()).record(keys.len() as f64);
         self.ledger.record(Batch {
             source: source.name(),
+            kind: source.kind(),
             keys: keys.len(),
             rows: found.as_ref().map_or(0, Vec::len),
             node: reader.answered_by().map(str::to_owned),

@@ -14,6 +14,8 @@ pub struct Ledger {
 pub struct Batch {
     /// The list, table or aggregate.
     pub source: &'static str,
+    /// What was asked of it.
+    pub kind: &'static str,
     pub keys: usize,
     pub rows: usize,
     /// The server that answered; none if none could.

@@ -189,17 +189,12 @@ impl<R: Record> List<R> {
     ///
     /// # Errors
     /// `BadInput` when no index serves that combination: the text says which orders the filter allows.
-    pub fn select(
-        &'static self,
-        conditions: Vec<Condition>,
-        order: Option<Order>,
-    ) -> Result<Listing<R>, Error> {
+    pub fn select(&'static self, conditions: Vec<Condition>, order: Option<Order>) -> Result<Listing<R>, Error> {
         let asked = |path: &Path| order.is_none_or(|order| path.name == order.column);
         let fitting = |path: &&Path| path.serves(&conditions);
         let found = self.paths.iter().position(|path| asked(path) && path.serves(&conditions));
         let Some(path) = found else {
-            let allowed: Vec<_> =
-                self.paths.iter().filter(fitting).map(|path| path.name.to_uppercase()).collect();
+            let allowed: Vec<_> = self.paths.iter().filter(fitting).map(|path| path.name.to_uppercase()).collect();
             return Err(Error::bad_input(if allowed.is_empty() {
                 "no index serves this combination of filters".to_owned()
             } else {
@@ -235,9 +230,9 @@ impl<R: Record> Listing<R> {
         let direction = if self.descending { "desc" } else { "asc" };
         let sort = self.sort().iter().map(|key| key.column);
         let words = [self.list.name, direction].into_iter().chain(sort);
-        words.flat_map(|word| word.bytes().chain([0])).fold(0x811c_9dc5, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        })
+        words
+            .flat_map(|word| word.bytes().chain([0]))
+            .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
     }
 }
 

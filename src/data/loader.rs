@@ -81,7 +81,8 @@ impl Loaders {
     {
         let mut state = self.lock();
         let identity = (TypeId::of::<Group<L, K>>(), Arc::as_ptr(loader).addr());
-        let group = state.groups.entry(identity).or_insert_with(|| Arc::new(Group::<L, K>::new(loader.clone()))).clone();
+        let group =
+            state.groups.entry(identity).or_insert_with(|| Arc::new(Group::<L, K>::new(loader.clone()))).clone();
         let group = group.as_any().downcast::<Group<L, K>>().expect("the identity holds the type");
         let (load, starts_collecting) = Group::ask(&group, key);
         if starts_collecting {

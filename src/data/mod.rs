@@ -7,6 +7,8 @@
 //! One verb per depth: *find* asks the database, *fetch* gets a value from wherever it may come, *load* is batched in
 //! the request.
 
+pub mod bulk;
+pub mod cache;
 pub mod condition;
 pub mod databases;
 pub mod error;
@@ -18,6 +20,7 @@ pub mod loader;
 pub mod page;
 pub mod record;
 pub mod scalar;
+pub mod secret;
 pub mod sql;
 
 pub use databases::{Databases, Needs};

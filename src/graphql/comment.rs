@@ -141,18 +141,18 @@ orders! {
 
 /// The comments of the root.
 #[derive(Default, MergedObject)]
-pub struct Root(RootLists, Lookups);
+pub struct CommentRoot(CommentRootLists, CommentLookups);
 
-list_fields!(RootLists {
+list_fields!(CommentRootLists {
     /// All comments, newest first.
     comments: Comment = ALL, filter: CommentFilter, order: CommentOrder;
 });
 
 #[derive(Default)]
-struct Lookups;
+struct CommentLookups;
 
 #[Object]
-impl Lookups {
+impl CommentLookups {
     /// A comment by global id.
     async fn comment(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Comment>> {
         ctx.load_id(&id).await

@@ -88,6 +88,14 @@ pub fn finish(error: &mut ServerError, request_id: &str) {
     extensions.set("requestId", request_id);
 }
 
+/// The code of a finished error.
+pub fn code(error: &ServerError) -> String {
+    match error.extensions.as_ref().and_then(|extensions| extensions.get("code")) {
+        Some(async_graphql::Value::String(code)) => code.clone(),
+        _ => Code::Internal.name().to_owned(),
+    }
+}
+
 fn path(ctx: &Context<'_>) -> Vec<PathSegment> {
     let Some(node) = &ctx.path_node else { return Vec::new() };
     let mut path: Vec<_> = std::iter::once(node)

@@ -29,8 +29,6 @@ struct Shared {
 /// What comes with a request besides its document.
 #[derive(Clone, Debug, Default)]
 pub struct Envelope {
-    /// Finds the request in the log.
-    pub request_id: String,
     /// What its reads need.
     pub needs: Needs,
     /// Whether the answer tells what it cost.
@@ -43,7 +41,7 @@ impl Executor {
         Self { shared: Arc::new(Shared { graph: graph(), documents, databases, settings: Arc::new(settings) }) }
     }
 
-    /// Answers a request. Never fails: what goes wrong is in the answer.
+    /// Answers a request. Never fails: what goes wrong is in the answer, which [`error::finish`] makes fit for a client.
     pub async fn execute(&self, mut request: Request, envelope: Envelope) -> Response {
         let Shared { graph, documents, databases, settings } = &*self.shared;
         let ledger = Arc::new(Ledger::default());
@@ -51,8 +49,7 @@ impl Executor {
             Err(error) => Response::from_errors(vec![error]),
             Ok(document) => {
                 request.set_parsed_query(document);
-                let context =
-                    RequestContext::new(databases, envelope.needs, ledger.clone(), settings.clone());
+                let context = RequestContext::new(databases, envelope.needs, ledger.clone(), settings.clone());
                 let loaders = context.loaders.clone();
                 // Tokio's cooperative budget would split batches of more than 128 keys.
                 let execution = tokio::task::unconstrained(graph.execute(request.data(context)));
@@ -62,9 +59,6 @@ impl Executor {
                 })
             }
         };
-        for error in &mut response.errors {
-            error::finish(error, &envelope.request_id);
-        }
         if envelope.trace {
             response.extensions.insert("shoal".to_owned(), account(&ledger));
         }
@@ -79,6 +73,7 @@ fn account(ledger: &Ledger) -> Value {
     let batches = batches.into_iter().map(|batch| {
         serde_json::json!({
             "source": batch.source,
+            "kind": batch.kind,
             "keys": batch.keys,
             "rows": batch.rows,
             "node": batch.node,

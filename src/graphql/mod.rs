@@ -18,7 +18,8 @@ use async_graphql::{Context, EmptyMutation, EmptySubscription, ID, Interface, Me
 
 use resource::{Load, Resource};
 
-/// Declares the resources: their modules, the interface of all objects with a global id, and the fields of the root.
+/// Declares the resources, each with the part of the root it has: their modules, the interface of all objects with a
+/// global id, and the root itself.
 macro_rules! resources {
     ($($module:ident: $type:ident $(, $root:ident)?;)+) => {
         $(pub mod $module;)+
@@ -42,17 +43,17 @@ macro_rules! resources {
 
         /// What can be asked.
         #[derive(Default, MergedObject)]
-        pub struct Query(node::Root, viewer::Root, $($($module::$root,)?)+);
+        pub struct Query(node::NodeRoot, viewer::ViewerRoot, $($($module::$root,)?)+);
     };
 }
 
 resources! {
-    user: User, Root;
-    post: Post, Root;
-    comment: Comment, Root;
-    tag: Tag, Root;
-    product: Product, Root;
-    order: Order, Root;
+    user: User, UserRoot;
+    post: Post, PostRoot;
+    comment: Comment, CommentRoot;
+    tag: Tag, TagRoot;
+    product: Product, ProductRoot;
+    order: Order, OrderRoot;
     order_item: OrderItem;
 }
 
@@ -66,6 +67,11 @@ pub fn graph() -> Graph {
 
 /// The schema as text, sorted, so that it changes only where the graph does.
 pub fn sdl() -> String {
-    graph().sdl_with_options(async_graphql::SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items())
+    graph().sdl_with_options(
+        async_graphql::SDLExportOptions::new()
+            .sorted_fields()
+            .sorted_arguments()
+            .sorted_enum_items()
+            .include_specified_by(),
+    )
 }
-

@@ -9,10 +9,10 @@ use crate::data::Error;
 
 /// The fields of the root that find any object.
 #[derive(Default)]
-pub struct Root;
+pub struct NodeRoot;
 
 #[Object]
-impl Root {
+impl NodeRoot {
     /// An object by global id, whatever its type; null if there is none.
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {
         find(ctx, &id).await

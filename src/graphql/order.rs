@@ -38,14 +38,14 @@ pub static BY_USER: LazyLock<List<order::Model>> = LazyLock::new(|| {
 
 /// What a customer bought at once.
 #[derive(MergedObject)]
-pub struct Order(Lists, Fields);
+pub struct Order(OrderLists, OrderFields);
 
 /// The fields of an order that are not lists.
-struct Fields(Arc<order::Model>);
+struct OrderFields(Arc<order::Model>);
 
 impl From<Arc<order::Model>> for Order {
     fn from(order: Arc<order::Model>) -> Self {
-        Self(Lists::from(order.id), Fields(order))
+        Self(OrderLists::from(order.id), OrderFields(order))
     }
 }
 
@@ -58,13 +58,13 @@ impl Resource for Order {
     }
 }
 
-list_fields!(Lists {
+list_fields!(OrderLists {
     /// Its lines, in the order in which they were added.
     items: order_item::OrderItem = order_item::BY_ORDER, order: order_item::OrderItemOrder;
 });
 
 #[Object]
-impl Fields {
+impl OrderFields {
     /// The global id.
     async fn id(&self) -> ID {
         id::encode::<Order>(self.0.id)
@@ -163,18 +163,18 @@ orders! {
 
 /// The orders of the root.
 #[derive(Default, MergedObject)]
-pub struct Root(RootLists, Lookups);
+pub struct OrderRoot(OrderRootLists, OrderLookups);
 
-list_fields!(RootLists {
+list_fields!(OrderRootLists {
     /// All orders, newest first.
     orders: Order = ALL, filter: OrderFilter, order: OrderOrder;
 });
 
 #[derive(Default)]
-struct Lookups;
+struct OrderLookups;
 
 #[Object]
-impl Lookups {
+impl OrderLookups {
     /// An order by global id.
     async fn order(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Order>> {
         ctx.load_id(&id).await

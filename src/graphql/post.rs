@@ -68,14 +68,14 @@ struct CommentCount {
 
 /// Something an author wrote.
 #[derive(MergedObject)]
-pub struct Post(Lists, Fields);
+pub struct Post(PostLists, PostFields);
 
 /// The fields of a post that are not lists.
-struct Fields(Arc<post::Row>);
+struct PostFields(Arc<post::Row>);
 
 impl From<Arc<post::Row>> for Post {
     fn from(post: Arc<post::Row>) -> Self {
-        Self(Lists::from(post.id), Fields(post))
+        Self(PostLists::from(post.id), PostFields(post))
     }
 }
 
@@ -88,7 +88,7 @@ impl Resource for Post {
     }
 }
 
-list_fields!(Lists {
+list_fields!(PostLists {
     /// What others said about it, newest first.
     comments: comment::Comment = comment::BY_POST, filter: comment::RelatedCommentFilter, order: comment::CommentOrder;
     /// Its tags, in the order of their ids.
@@ -96,7 +96,7 @@ list_fields!(Lists {
 });
 
 #[Object]
-impl Fields {
+impl PostFields {
     /// The global id.
     async fn id(&self) -> ID {
         id::encode::<Post>(self.0.id)
@@ -246,18 +246,18 @@ orders! {
 
 /// The posts of the root.
 #[derive(Default, MergedObject)]
-pub struct Root(RootLists, Lookups);
+pub struct PostRoot(PostRootLists, PostLookups);
 
-list_fields!(RootLists {
+list_fields!(PostRootLists {
     /// All posts, latest published first.
     posts: Post = ALL, filter: PostFilter, order: PostOrder;
 });
 
 #[derive(Default)]
-struct Lookups;
+struct PostLookups;
 
 #[Object]
-impl Lookups {
+impl PostLookups {
     /// A post by global id.
     async fn post(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Post>> {
         ctx.load_id(&id).await

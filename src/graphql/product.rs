@@ -59,14 +59,14 @@ struct UnitsSold {
 
 /// Something the shop sells, or sold.
 #[derive(MergedObject)]
-pub struct Product(Lists, Fields);
+pub struct Product(ProductLists, ProductFields);
 
 /// The fields of a product that are not lists.
-struct Fields(Arc<product::Row>);
+struct ProductFields(Arc<product::Row>);
 
 impl From<Arc<product::Row>> for Product {
     fn from(product: Arc<product::Row>) -> Self {
-        Self(Lists::from(product.id), Fields(product))
+        Self(ProductLists::from(product.id), ProductFields(product))
     }
 }
 
@@ -79,7 +79,7 @@ impl Resource for Product {
     }
 }
 
-list_fields!(Lists {
+list_fields!(ProductLists {
     /// Where it was ordered, oldest first.
     order_items: order_item::OrderItem = order_item::BY_PRODUCT, order: order_item::OrderItemOrder;
     /// Who bought it, each once, by latest purchase. Cancelled orders do not count.
@@ -87,7 +87,7 @@ list_fields!(Lists {
 });
 
 #[Object]
-impl Fields {
+impl ProductFields {
     /// The global id.
     async fn id(&self) -> ID {
         id::encode::<Product>(self.0.id)
@@ -202,18 +202,18 @@ orders! {
 
 /// The products of the root.
 #[derive(Default, MergedObject)]
-pub struct Root(RootLists, Lookups);
+pub struct ProductRoot(ProductRootLists, ProductLookups);
 
-list_fields!(RootLists {
+list_fields!(ProductRootLists {
     /// The products for sale, newest first; others by filter.
     products: Product = ALL, filter: ProductFilter, order: ProductOrder;
 });
 
 #[derive(Default)]
-struct Lookups;
+struct ProductLookups;
 
 #[Object]
-impl Lookups {
+impl ProductLookups {
     /// A product by global id.
     async fn product(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Product>> {
         ctx.load_id(&id).await

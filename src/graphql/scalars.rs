@@ -8,10 +8,11 @@ use super::connection::Selection;
 use crate::data::Record;
 use crate::data::condition::Condition;
 
-/// A point in time, RFC 3339 in UTC: 2026-11-22T08:30:00Z. At most microseconds are kept.
+/// A point in time, shown and read in RFC 3339.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DateTime(pub chrono::DateTime<Utc>);
 
+/// A point in time, RFC 3339 in UTC: 2026-11-22T08:30:00Z. At most microseconds are kept.
 #[Scalar(specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -35,14 +35,14 @@ pub static BY_POST: LazyLock<List<tag::Model>> = LazyLock::new(|| {
 
 /// Something that posts can be about.
 #[derive(MergedObject)]
-pub struct Tag(Lists, Fields);
+pub struct Tag(TagLists, TagFields);
 
 /// The fields of a tag that are not lists.
-struct Fields(Arc<tag::Model>);
+struct TagFields(Arc<tag::Model>);
 
 impl From<Arc<tag::Model>> for Tag {
     fn from(tag: Arc<tag::Model>) -> Self {
-        Self(Lists::from(tag.id), Fields(tag))
+        Self(TagLists::from(tag.id), TagFields(tag))
     }
 }
 
@@ -55,13 +55,13 @@ impl Resource for Tag {
     }
 }
 
-list_fields!(Lists {
+list_fields!(TagLists {
     /// The posts with this tag, highest id first.
     posts: post::Post = post::BY_TAG, filter: post::RelatedPostFilter, order: post::TaggedPostOrder;
 });
 
 #[Object]
-impl Fields {
+impl TagFields {
     /// The global id.
     async fn id(&self) -> ID {
         id::encode::<Tag>(self.0.id)
@@ -111,18 +111,18 @@ orders! {
 
 /// The tags of the root.
 #[derive(Default, MergedObject)]
-pub struct Root(RootLists, Lookups);
+pub struct TagRoot(TagRootLists, TagLookups);
 
-list_fields!(RootLists {
+list_fields!(TagRootLists {
     /// All tags, by name.
     tags: Tag = ALL, filter: TagFilter, order: TagOrder;
 });
 
 #[derive(Default)]
-struct Lookups;
+struct TagLookups;
 
 #[Object]
-impl Lookups {
+impl TagLookups {
     /// A tag by global id or by name. Give one of them.
     async fn tag(
         &self,

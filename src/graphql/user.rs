@@ -63,14 +63,14 @@ struct CurrencySummary {
 
 /// Somebody with an account.
 #[derive(MergedObject)]
-pub struct User(Lists, Fields);
+pub struct User(UserLists, UserFields);
 
 /// The fields of a user that are not lists.
-struct Fields(Arc<user::Model>);
+struct UserFields(Arc<user::Model>);
 
 impl From<Arc<user::Model>> for User {
     fn from(user: Arc<user::Model>) -> Self {
-        Self(Lists::from(user.id), Fields(user))
+        Self(UserLists::from(user.id), UserFields(user))
     }
 }
 
@@ -83,7 +83,7 @@ impl Resource for User {
     }
 }
 
-list_fields!(Lists {
+list_fields!(UserLists {
     /// The posts they wrote, newest first.
     posts: post::Post = post::BY_AUTHOR, filter: post::RelatedPostFilter, order: post::RelatedPostOrder;
     /// The comments they wrote, newest first.
@@ -93,7 +93,7 @@ list_fields!(Lists {
 });
 
 #[Object]
-impl Fields {
+impl UserFields {
     /// The global id.
     async fn id(&self) -> ID {
         id::encode::<User>(self.0.id)
@@ -215,18 +215,18 @@ orders! {
 
 /// The users of the root.
 #[derive(Default, MergedObject)]
-pub struct Root(RootLists, Lookups);
+pub struct UserRoot(UserRootLists, UserLookups);
 
-list_fields!(RootLists {
+list_fields!(UserRootLists {
     /// All users, newest first.
     users: User = ALL, filter: UserFilter, order: UserOrder;
 });
 
 #[derive(Default)]
-struct Lookups;
+struct UserLookups;
 
 #[Object]
-impl Lookups {
+impl UserLookups {
     /// A user by global id or by e-mail address, whatever its case. Give one of them.
     async fn user(
         &self,

@@ -6,10 +6,10 @@ use super::user::{User, UserRole};
 
 /// The field of the root that tells who is asking.
 #[derive(Default)]
-pub struct Root;
+pub struct ViewerRoot;
 
 #[Object]
-impl Root {
+impl ViewerRoot {
     /// Who is asking, and what they may do.
     async fn viewer(&self) -> Viewer {
         // Identity is not configured: the server listens on loopback only, and all who reach it may do everything.

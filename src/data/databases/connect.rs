@@ -9,9 +9,8 @@ use sqlx::Connection;
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use url::Url;
 
-use super::{Error, PoolSettings};
+use super::{Error, PoolSettings, SecretUrl};
 
 /// A connection that lay idle for longer is tried before it is used: its server may be gone.
 const TRY_AFTER_IDLE: Duration = Duration::from_secs(1);
@@ -23,9 +22,10 @@ pub(super) enum Access {
 }
 
 /// A pool of connections to one PostgreSQL server. Connects when first used.
-pub(super) fn postgres(url: &Url, pool: &PoolSettings, access: Access) -> Result<DatabaseConnection, Error> {
+pub(super) fn postgres(url: &SecretUrl, pool: &PoolSettings, access: Access) -> Result<DatabaseConnection, Error> {
     let read_only = if access == Access::Read { "on" } else { "off" };
     let options = url
+        .expose()
         .as_str()
         .parse::<PgConnectOptions>()?
         .application_name("shoal")

@@ -96,6 +96,10 @@ impl<T: FromQueryResult + Send + Sync + 'static> Source for Aggregates<T> {
         self.0.name
     }
 
+    fn kind(&self) -> &'static str {
+        "aggregate"
+    }
+
     fn statement(&self, dialect: Dialect, keys: &[i64]) -> Statement {
         let aggregate = self.0;
         let key = Quoted(aggregate.key);

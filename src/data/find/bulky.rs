@@ -31,6 +31,10 @@ impl<R: Record<Key = i64>> Source for Bulky<R> {
         self.column
     }
 
+    fn kind(&self) -> &'static str {
+        "column"
+    }
+
     fn statement(&self, dialect: Dialect, keys: &[i64]) -> Statement {
         let (table, key, column) =
             (Quoted(record::table::<R>()), Quoted(record::key_column::<R>()), Quoted(self.column));
@@ -41,9 +45,7 @@ impl<R: Record<Key = i64>> Source for Bulky<R> {
     }
 
     fn values(&self, _: &[i64], rows: Vec<QueryResult>) -> Result<HashMap<i64, Arc<str>>, DbErr> {
-        rows.iter()
-            .map(|row| Ok((row.try_get_by("_key")?, row.try_get_by::<String, _>("_text")?.into())))
-            .collect()
+        rows.iter().map(|row| Ok((row.try_get_by("_key")?, row.try_get_by::<String, _>("_text")?.into()))).collect()
     }
 }
 

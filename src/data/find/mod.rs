@@ -27,8 +27,11 @@ pub trait Source: Clone + Eq + Hash + Send + Sync + 'static {
     type Key: Clone + Eq + Hash + Send + Sync + 'static;
     type Value: Clone + Send + Sync + 'static;
 
-    /// What metrics and logs call it.
+    /// The table, list or aggregate: what metrics and logs call it.
     fn name(&self) -> &'static str;
+
+    /// What is asked of it: `rows`, `column`, `page`, `count` or `aggregate`.
+    fn kind(&self) -> &'static str;
 
     /// The one statement for `keys`; its text is the same whatever their number.
     fn statement(&self, dialect: Dialect, keys: &[Self::Key]) -> Statement;

@@ -43,6 +43,10 @@ impl<R: Record> Source for Pages<R> {
         self.listing.list.name
     }
 
+    fn kind(&self) -> &'static str {
+        "page"
+    }
+
     fn statement(&self, dialect: Dialect, parents: &[Scalar]) -> Statement {
         let mut sql = Sql::new(dialect);
         match (&self.listing.list.scope, dialect) {
@@ -84,11 +88,8 @@ impl<R: Record> Pages<R> {
         }
         let (rows, cursors) = rows.into_iter().unzip();
         // Behind a cursor there was a row when the cursor was made: the specification asks for no more than that.
-        let (has_next, has_previous) = if self.page.backward {
-            (self.page.before.is_some(), more)
-        } else {
-            (more, self.page.after.is_some())
-        };
+        let (has_next, has_previous) =
+            if self.page.backward { (self.page.before.is_some(), more) } else { (more, self.page.after.is_some()) };
         Page { rows, cursors, has_next, has_previous }
     }
 
@@ -155,6 +156,10 @@ impl<R: Record> Source for Counts<R> {
 
     fn name(&self) -> &'static str {
         self.listing.list.name
+    }
+
+    fn kind(&self) -> &'static str {
+        "count"
     }
 
     fn statement(&self, dialect: Dialect, parents: &[Scalar]) -> Statement {

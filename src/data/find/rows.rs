@@ -54,6 +54,10 @@ impl<R: Record> Source for Rows<R> {
         record::table::<R>()
     }
 
+    fn kind(&self) -> &'static str {
+        "rows"
+    }
+
     fn statement(&self, dialect: Dialect, keys: &[R::Key]) -> Statement {
         let mut sql = select::<R>(dialect);
         sql.push(format_args!(" where t.{}", Quoted(record::key_column::<R>())));
@@ -79,6 +83,10 @@ impl<R: Record> Source for Unique<R> {
         record::table::<R>()
     }
 
+    fn kind(&self) -> &'static str {
+        "rows"
+    }
+
     fn statement(&self, dialect: Dialect, keys: &[String]) -> Statement {
         let mut sql = Sql::new(dialect);
         sql.push("select ");
@@ -94,9 +102,7 @@ impl<R: Record> Source for Unique<R> {
     }
 
     fn values(&self, _: &[String], rows: Vec<QueryResult>) -> Result<HashMap<String, Arc<R>>, DbErr> {
-        rows.iter()
-            .map(|row| Ok((row.try_get_by("_key")?, Arc::new(R::from_query_result(row, "")?))))
-            .collect()
+        rows.iter().map(|row| Ok((row.try_get_by("_key")?, Arc::new(R::from_query_result(row, "")?)))).collect()
     }
 }
 

@@ -1,0 +1,71 @@
+//! The embedded database: for one process at a time, and filled with the demo data when it is new.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+
+use super::{Failure, migrate};
+use crate::config::Config;
+use crate::data::Databases;
+use crate::domain::import::{self, From};
+use crate::progress::Bar;
+
+/// The right to use an embedded database. Ends with the process, however that ends.
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// # Errors
+    /// When another process has it.
+    pub fn take(data_dir: &Path) -> Result<Self, Failure> {
+        std::fs::create_dir_all(data_dir)
+            .map_err(|error| format!("cannot make the data directory {}: {error}", data_dir.display()))?;
+        let path = data_dir.join("shoal.lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => {
+                Err(format!("the embedded database in {} is in use by another process", data_dir.display()).into())
+            }
+            Err(TryLockError::Error(error)) => Err(format!("cannot lock {}: {error}", path.display()).into()),
+        }
+    }
+}
+
+/// Whether there is no database yet. One whose creation broke off does not count.
+pub fn is_new(data_dir: &Path) -> bool {
+    !data_dir.join("shoal.db").exists() || data_dir.join("shoal.new").exists()
+}
+
+/// Makes the database and imports the demo data.
+pub async fn create(config: &Config) -> Result<(), Failure> {
+    let data_dir = &config.database.data_dir;
+    tracing::info!("making an embedded database with demo data in {}", data_dir.display());
+    // While the mark is there, what is in the directory is not yet a database.
+    let mark = data_dir.join("shoal.new");
+    File::create(&mark)?;
+    for leftover in ["shoal.db", "shoal.db-wal", "shoal.db-shm"] {
+        match std::fs::remove_file(data_dir.join(leftover)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    migrate::up(config).await?;
+    import(config, From::Demo).await?;
+    std::fs::remove_file(mark)?;
+    Ok(())
+}
+
+/// Imports into the configured database, with a progress bar.
+pub async fn import(config: &Config, from: From) -> Result<(), Failure> {
+    let databases = Databases::open(&config.database.unhurried()).await?;
+    let report = import::run(&databases, from, &mut Bar::default()).await;
+    databases.close().await;
+    tracing::info!("{}", report?);
+    Ok(())
+}

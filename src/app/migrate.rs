@@ -1,0 +1,69 @@
+//! Brings a database to the version of this binary, and checks that it is there.
+
+use std::fmt::Write;
+
+use migration::{Migrator, MigratorTrait};
+
+use super::Failure;
+use crate::config::Config;
+use crate::data::Databases;
+use crate::data::sql::Dialect;
+
+/// The advisory lock that one migrating process holds, so that ten may start at once: "shoal" in ASCII.
+const LOCK: i64 = 0x73_68_6f_61_6c;
+
+/// Applies what is pending.
+pub async fn up(config: &Config) -> Result<(), Failure> {
+    locked(config, async |databases| Ok(Migrator::up(databases.writer(), None).await?)).await
+}
+
+/// Reverts the last `steps` migrations.
+pub async fn down(config: &Config, steps: u32) -> Result<(), Failure> {
+    locked(config, async |databases| Ok(Migrator::down(databases.writer(), Some(steps)).await?)).await
+}
+
+/// Each migration and whether it is applied.
+pub async fn status(config: &Config) -> Result<String, Failure> {
+    let databases = Databases::open(&config.database).await?;
+    let mut text = String::new();
+    for migration in Migrator::get_migration_with_status(databases.writer()).await? {
+        writeln!(text, "{:<8} {}", migration.status().to_string().to_lowercase(), migration.name())?;
+    }
+    databases.close().await;
+    Ok(text)
+}
+
+/// Refuses a database that is behind, unless it may be brought up.
+pub async fn ensure(config: &Config, migrate: bool) -> Result<(), Failure> {
+    let databases = Databases::open(&config.database).await?;
+    let pending = Migrator::get_pending_migrations(databases.writer()).await;
+    databases.close().await;
+    let pending = pending.map_err(|error| format!("cannot read the state of the database: {error}"))?;
+    match pending.len() {
+        0 => Ok(()),
+        _ if migrate => up(config).await,
+        count => Err(format!(
+            "the database is {count} migrations behind this version: run `shoal migrate up`, or `shoal serve --migrate`"
+        )
+        .into()),
+    }
+}
+
+/// Runs `change` while no other process changes the same database.
+async fn locked(config: &Config, change: impl AsyncFnOnce(&Databases) -> Result<(), Failure>) -> Result<(), Failure> {
+    let databases = Databases::open(&config.database.unhurried()).await?;
+    let result = match databases.dialect() {
+        // One process at a time has the embedded database anyway.
+        Dialect::Sqlite => change(&databases).await,
+        Dialect::Postgres => {
+            let mut holder = databases.writer().get_postgres_connection_pool().acquire().await?;
+            sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut *holder).await?;
+            let result = change(&databases).await;
+            // The lock ends with its connection.
+            holder.close().await?;
+            result
+        }
+    };
+    databases.close().await;
+    result
+}

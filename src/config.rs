@@ -1,0 +1,147 @@
+//! Settings: defaults, then `shoal.toml`, then the environment, then flags; the later wins.
+//!
+//! The only place that reads the environment. An unknown setting is an error, so that a misspelt one is noticed.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+use crate::data::databases::{self, PoolSettings};
+use crate::data::secret::SecretUrl;
+use crate::graphql::context;
+
+/// All settings.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub http: Http,
+    pub database: databases::Settings,
+    pub redis: Redis,
+    pub graphql: context::Settings,
+    pub log: Log,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Where to listen. Loopback only, as long as there is no identity.
+    pub listen: SocketAddr,
+    /// Largest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// Whether `/` serves GraphiQL.
+    pub graphiql: bool,
+    /// How long requests in work may take after a signal to stop, in milliseconds.
+    pub drain_timeout_ms: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    /// The far tier, `redis://…`; without it there is none.
+    pub url: Option<SecretUrl>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// What to log, in the syntax of tracing's `EnvFilter`: `info`, `shoal=debug,info`.
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What the command line sets.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    pub file: Option<PathBuf>,
+    pub listen: Option<SocketAddr>,
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        Self {
+            http: Http {
+                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
+                max_body_bytes: 1 << 20,
+                graphiql: true,
+                drain_timeout_ms: 10_000,
+            },
+            database: databases::Settings {
+                url: None,
+                replicas: Vec::new(),
+                data_dir: "./data".into(),
+                pool: PoolSettings {
+                    size: 2 * cores + 1,
+                    acquire_timeout_ms: 3_000,
+                    statement_timeout_ms: 30_000,
+                    statement_cache: 500,
+                },
+            },
+            redis: Redis { url: None },
+            graphql: context::Settings {
+                page_size: 20,
+                max_page_size: 100,
+                count_cap: 10_000,
+                max_nodes: 100,
+                document_cache_bytes: 8 << 20,
+            },
+            log: Log { filter: "info,sqlx=warn".to_owned(), format: LogFormat::Text },
+        }
+    }
+}
+
+impl Config {
+    /// # Errors
+    /// For an unknown setting or a value of the wrong form; the text names the setting and where it was set, and never
+    /// repeats a URL.
+    pub fn load(flags: &Flags) -> Result<Self, Box<figment::Error>> {
+        let file = flags.file.as_deref().unwrap_or(Path::new("shoal.toml"));
+        let file = if flags.file.is_some() { Toml::file_exact(file) } else { Toml::file(file) };
+        let mut figment = Figment::from(Serialized::defaults(Self::default())).merge(file);
+        figment = figment
+            // SHOAL_GRAPHQL__PAGE_SIZE is graphql.page_size.
+            .merge(Env::prefixed("SHOAL_").filter(|key| key.as_str().contains("__")).split("__"))
+            .merge(named("SHOAL_LISTEN", "http.listen"))
+            .merge(named("SHOAL_DATA_DIR", "database.data_dir"))
+            .merge(named("DATABASE_URL", "database.url"))
+            .merge(named("REDIS_URL", "redis.url"));
+        if let Some(urls) = variable("REPLICA_URLS") {
+            let urls: Vec<_> =
+                urls.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
+            figment = figment.merge(("database.replicas", urls));
+        }
+        if let Some(listen) = flags.listen {
+            figment = figment.merge(("http.listen", listen));
+        }
+        if let Some(data_dir) = &flags.data_dir {
+            figment = figment.merge(("database.data_dir", data_dir));
+        }
+        figment.extract().map_err(Box::new)
+    }
+
+    /// The settings as a `shoal.toml`, secrets masked.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("settings are plain values")
+    }
+}
+
+/// The environment variable `name` as the setting `key`; an empty one counts as not set.
+fn named(name: &'static str, key: &'static str) -> Env {
+    Env::raw().filter(move |found| found == name && variable(name).is_some()).map(move |_| key.into()).split(".")
+}
+
+#[allow(clippy::disallowed_methods)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,107 @@
+//! What operators and balancers ask: does it live, is it ready, what is wrong.
+
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::Server;
+use crate::data::databases::Health;
+
+/// 200 while the process works.
+pub async fn livez() -> &'static str {
+    "ok"
+}
+
+/// 200 while requests can be answered: some database can be reached, and the process is not stopping.
+pub async fn readyz(State(server): State<Server>) -> Response {
+    if server.draining.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping").into_response();
+    }
+    if server.databases.health().await.iter().any(|node| node.reachable) {
+        "ok".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "no database can be reached").into_response()
+    }
+}
+
+/// The state of each part, and what it means for clients.
+#[derive(Serialize)]
+struct Report {
+    status: Status,
+    /// The row of the degradation matrix that applies.
+    state: &'static str,
+    databases: Vec<Health>,
+    /// Whether Redis answers; absent where none is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redis: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    Degraded,
+    Unavailable,
+}
+
+/// 200 while nothing that reads or writes need is missing.
+pub async fn health(State(server): State<Server>) -> Response {
+    let far = async {
+        match &server.far {
+            Some(far) => Some(far.answers().await),
+            None => None,
+        }
+    };
+    let (databases, redis) = tokio::join!(server.databases.health(), far);
+    let (status, state) = judge(&databases, redis);
+    let code = if status == Status::Unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    (code, Json(Report { status, state, databases, redis })).into_response()
+}
+
+/// The first row that applies, worst first. The primary comes first among the databases.
+fn judge(databases: &[Health], redis: Option<bool>) -> (Status, &'static str) {
+    let (primary, replicas) =
+        databases.split_first().map_or((false, databases), |(first, rest)| (first.reachable, rest));
+    let lost = replicas.iter().filter(|node| !node.reachable).count();
+    match (primary, lost) {
+        (false, lost) if lost == replicas.len() => (Status::Unavailable, "no database"),
+        (false, _) => (Status::Unavailable, "no primary"),
+        (true, _) if redis == Some(false) => (Status::Unavailable, "no redis"),
+        (true, 0) => (Status::Ok, "all is well"),
+        (true, lost) if lost == replicas.len() => (Status::Degraded, "no replica"),
+        (true, _) => (Status::Degraded, "a replica is lost"),
+    }
+}
+
+/// All metrics, as Prometheus reads them.
+pub async fn metrics(State(server): State<Server>) -> Response {
+    server.databases.observe();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], server.metrics.render()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_row_of_the_matrix_applies() {
+        let nodes = |reachable: &[bool]| -> Vec<Health> {
+            let node =
+                |&reachable| Health { node: String::new(), reachable, in_recovery: None, connections: 0, idle: 0 };
+            reachable.iter().map(node).collect()
+        };
+        let state = |reachable: &[bool], redis| judge(&nodes(reachable), redis).1;
+        assert_eq!(state(&[true], None), "all is well");
+        assert_eq!(state(&[true, true, true], Some(true)), "all is well");
+        assert_eq!(state(&[true, false, true], Some(true)), "a replica is lost");
+        assert_eq!(state(&[true, false, false], Some(true)), "no replica");
+        assert_eq!(state(&[true, false, true], Some(false)), "no redis");
+        assert_eq!(state(&[false, true, false], Some(true)), "no primary");
+        assert_eq!(state(&[false, false, false], Some(true)), "no database");
+        assert_eq!(state(&[false], None), "no database");
+    }
+}

@@ -1,0 +1,57 @@
+//! Logs and metrics: where they go, and what the metrics mean.
+
+use std::time::Duration;
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// Seconds, from a cache hit to a hopeless query.
+const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Keys of a batch.
+const KEYS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
+
+/// Starts logging to stderr.
+///
+/// # Errors
+/// For a filter that cannot be understood.
+pub fn log(settings: &Log) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let filter = EnvFilter::try_new(&settings.filter)?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.format {
+        LogFormat::Text => subscriber.try_init(),
+        LogFormat::Json => subscriber.json().try_init(),
+    }
+}
+
+/// Installs the recorder of metrics: call it before anything is measured.
+///
+/// # Errors
+/// When there is a recorder already.
+pub fn metrics() -> Result<PrometheusHandle, Box<dyn std::error::Error + Send + Sync>> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+        .set_buckets_for_metric(Matcher::Full("shoal_batch_keys".to_owned()), KEYS)?
+        .install_recorder()?;
+    describe_counter!("shoal_http_requests_total", "HTTP requests answered, by route and status");
+    describe_histogram!("shoal_http_seconds", Unit::Seconds, "Time to answer an HTTP request, by route");
+    describe_counter!("shoal_graphql_errors_total", "Errors in GraphQL answers, by code");
+    describe_counter!("shoal_sql_statements_total", "SQL statements sent for requests, by node");
+    describe_counter!("shoal_sql_failures_total", "SQL statements that failed, by node");
+    describe_histogram!("shoal_sql_seconds", Unit::Seconds, "Time of a SQL statement with its wait for a connection");
+    describe_histogram!("shoal_batch_keys", Unit::Count, "Keys loaded together, by source and kind");
+    describe_gauge!("shoal_pool_connections", "Connections open, by node");
+    describe_gauge!("shoal_pool_idle", "Connections open and idle, by node");
+    Ok(handle)
+}
+
+/// Keeps the histograms of the recorder from growing. Runs for ever.
+pub async fn upkeep(handle: PrometheusHandle) {
+    let mut interval = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        interval.tick().await;
+        handle.run_upkeep();
+    }
+}
