@@ -25,7 +25,10 @@ pub(super) enum Test {
     AtLeast(Scalar),
     Below(Scalar),
     AtMost(Scalar),
-    Prefix { prefix: String, lower: bool },
+    Prefix {
+        prefix: String,
+        lower: bool,
+    },
     Contains(String),
 }
 
@@ -131,7 +134,11 @@ impl Condition {
                 Dialect::Sqlite => {
                     // The trigram index is a table of its own, named after table and column.
                     let index = format!("{table}_{}", self.column);
-                    sql.push(format_args!("t.{} in (select rowid from {} where {1} match ", Quoted(key), Quoted(&index)));
+                    sql.push(format_args!(
+                        "t.{} in (select rowid from {} where {1} match ",
+                        Quoted(key),
+                        Quoted(&index)
+                    ));
                     sql.bind(Scalar::Text(format!("\"{}\"", part.replace('"', "\"\"")))).push(")");
                 }
             },

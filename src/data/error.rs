@@ -39,11 +39,7 @@ impl Error {
 
 impl From<DbErr> for Error {
     fn from(cause: DbErr) -> Self {
-        if unreachable_server(&cause) {
-            Self::Unavailable(Arc::new(cause))
-        } else {
-            Self::Database(Arc::new(cause))
-        }
+        if unreachable_server(&cause) { Self::Unavailable(Arc::new(cause)) } else { Self::Database(Arc::new(cause)) }
     }
 }
 

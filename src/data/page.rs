@@ -86,7 +86,9 @@ impl Cursor {
         URL_SAFE_NO_PAD
             .decode(text)
             .ok()
-            .and_then(|bytes| postcard::take_from_bytes::<(u32, Vec<Scalar>)>(&bytes).ok().map(|(all, rest)| (all, rest.len())))
+            .and_then(|bytes| {
+                postcard::take_from_bytes::<(u32, Vec<Scalar>)>(&bytes).ok().map(|(all, rest)| (all, rest.len()))
+            })
             .filter(|((binding, values), rest)| {
                 *rest == 0
                     && *binding == listing.binding()

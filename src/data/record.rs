@@ -46,8 +46,5 @@ pub fn kind<C: ColumnTrait>(column: C) -> Kind {
 
 /// The column of the primary key.
 pub fn key<R: Record>() -> Column<R> {
-    <R::Entity as EntityTrait>::PrimaryKey::iter()
-        .next()
-        .expect("an entity has a primary key")
-        .into_column()
+    <R::Entity as EntityTrait>::PrimaryKey::iter().next().expect("an entity has a primary key").into_column()
 }

@@ -1,0 +1,153 @@
+//! The binary as a server, and requests to it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::{Value, json};
+
+use super::stack::{Backend, Database, command};
+
+/// A running server. It is killed when this is dropped.
+pub struct TestApp {
+    pub database: Arc<Database>,
+    url: String,
+    client: reqwest::Client,
+    child: Child,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// What a client got.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub json: Value,
+}
+
+impl TestApp {
+    /// A server on a database of its own with the demo data.
+    pub async fn demo(backend: Backend) -> Self {
+        Self::start(Arc::new(Database::demo(backend).await), &[]).await
+    }
+
+    /// A server on a database of its own with nothing in it.
+    pub async fn empty(backend: Backend) -> Self {
+        Self::start(Arc::new(Database::empty(backend).await), &[]).await
+    }
+
+    /// A server on a database, with more settings in its environment.
+    pub async fn start(database: Arc<Database>, environment: &[(&str, &str)]) -> Self {
+        let mut child = command(&database)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .envs(environment.iter().copied())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (found, address) = tokio::sync::oneshot::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let reader = std::thread::spawn({
+            let (log, mut found) = (log.clone(), Some(found));
+            move || {
+                for line in stderr.lines().map_while(Result::ok) {
+                    if let Some((_, rest)) = line.split_once("serving GraphQL at ")
+                        && let Some((url, _)) = rest.split_once("/graphql")
+                        && let Some(found) = found.take()
+                    {
+                        let _ = found.send(url.to_owned());
+                    }
+                    let mut log = log.lock().unwrap();
+                    log.push_str(&line);
+                    log.push('\n');
+                }
+            }
+        });
+        let Ok(url) = address.await else {
+            panic!("the server did not start: {}", log.lock().unwrap());
+        };
+        Self { database, url, client: reqwest::Client::new(), child, log, reader: Some(reader) }
+    }
+
+    /// Asks a query that must answer without errors; its data.
+    pub async fn query(&self, query: &str) -> Value {
+        self.query_with(query, json!({})).await
+    }
+
+    /// The same with variables.
+    pub async fn query_with(&self, query: &str, variables: Value) -> Value {
+        let mut answer = self.ask(&json!({ "query": query, "variables": variables })).await;
+        assert_eq!(answer.json.get("errors"), None, "{query} {variables}: {}", answer.json);
+        answer.json["data"].take()
+    }
+
+    /// Asks a query that must be refused; its code and message.
+    pub async fn refusal(&self, query: &str, variables: Value) -> (String, String) {
+        self.ask(&json!({ "query": query, "variables": variables })).await.refusal()
+    }
+
+    /// Sends a GraphQL request.
+    pub async fn ask(&self, body: &Value) -> Answer {
+        self.ask_with(body, &[]).await
+    }
+
+    /// The same with headers.
+    pub async fn ask_with(&self, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.client.post(self.at("/graphql")).json(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        Answer { status: response.status().as_u16(), json: response.json().await.unwrap() }
+    }
+
+    /// Sends bytes as they are.
+    pub async fn send(&self, content_type: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self.client.post(self.at("/graphql")).header("content-type", content_type).body(body);
+        let response = request.send().await.unwrap();
+        Answer { status: response.status().as_u16(), json: response.json().await.unwrap() }
+    }
+
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        self.client.get(self.at(path)).send().await.unwrap()
+    }
+
+    pub fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// What the server has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the server to end by itself; its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Answer {
+    /// Code and message of the one error.
+    pub fn refusal(&self) -> (String, String) {
+        let errors = self.json["errors"].as_array().unwrap_or_else(|| panic!("no errors in {}", self.json));
+        assert_eq!(errors.len(), 1, "{}", self.json);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (text(&errors[0]["extensions"]["code"]), text(&errors[0]["message"]))
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}

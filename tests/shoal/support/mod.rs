@@ -1,0 +1,25 @@
+//! Servers under test and what they stand on.
+
+mod app;
+mod stack;
+
+pub use app::{Answer, TestApp};
+pub use stack::{Backend, Database, Node, Stack, command, eventually};
+
+/// Makes each test twice: `name::postgres` with a primary, two replicas and Redis, and `name::sqlite`, embedded.
+#[macro_export]
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        $(mod $name {
+            #[tokio::test]
+            async fn postgres() {
+                super::$name($crate::support::Backend::Postgres).await;
+            }
+
+            #[tokio::test]
+            async fn sqlite() {
+                super::$name($crate::support::Backend::Sqlite).await;
+            }
+        })+
+    };
+}

@@ -1,0 +1,254 @@
+//! The private PostgreSQL primary, its replicas and Redis that `./test` starts.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use url::Url;
+
+/// What a server under test keeps its data in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    Postgres,
+    Sqlite,
+}
+
+/// The servers of the stack.
+pub struct Stack {
+    pub primary: Node,
+    pub replicas: Vec<Node>,
+    pub redis: Url,
+}
+
+/// One PostgreSQL server.
+pub struct Node {
+    url: Url,
+}
+
+/// A database of a test's own, or the one with demo data that tests share to read.
+pub enum Database {
+    Postgres { name: String },
+    Sqlite { dir: TempDir },
+}
+
+impl Stack {
+    /// # Panics
+    /// Without the environment that `./test` and `eval "$(./shoal-stack env)"` set.
+    #[allow(clippy::disallowed_methods)]
+    pub fn get() -> Self {
+        let url = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run ./test"));
+        let node = |url: &str| Node { url: url.parse().unwrap() };
+        Self {
+            primary: node(&url("DATABASE_URL")),
+            replicas: url("REPLICA_URLS").split(',').map(node).collect(),
+            redis: url("REDIS_URL").parse().unwrap(),
+        }
+    }
+
+    /// Waits until the replicas show what the primary shows now.
+    pub async fn wait_for_replicas(&self) {
+        let mut primary = self.primary.connect("shoal").await;
+        let flushed: String =
+            sqlx::query_scalar("select pg_current_wal_flush_lsn()::text").fetch_one(&mut primary).await.unwrap();
+        for replica in &self.replicas {
+            let mut connection = replica.connect("shoal").await;
+            eventually("a replica to catch up", async || {
+                sqlx::query_scalar("select pg_last_wal_replay_lsn() >= $1::pg_lsn")
+                    .bind(&flushed)
+                    .fetch_one(&mut connection)
+                    .await
+                    .unwrap()
+            })
+            .await;
+        }
+    }
+}
+
+impl Node {
+    /// The URL of a database on this server.
+    pub fn url(&self, database: &str) -> Url {
+        let mut url = self.url.clone();
+        url.set_path(database);
+        url
+    }
+
+    pub async fn connect(&self, database: &str) -> PgConnection {
+        let options: PgConnectOptions = self.url(database).as_str().parse().unwrap();
+        options.disable_statement_logging().connect().await.unwrap()
+    }
+
+    pub async fn pool(&self, database: &str) -> PgPool {
+        PgPoolOptions::new().max_connections(4).connect(self.url(database).as_str()).await.unwrap()
+    }
+
+    /// Statements this server has run in a database, as pg_stat_statements counts them.
+    pub async fn statements(&self, database: &str) -> i64 {
+        let mut connection = self.connect("shoal").await;
+        sqlx::query_scalar(
+            "select coalesce(sum(calls), 0)::bigint from pg_stat_statements s
+             join pg_database d on d.oid = s.dbid where d.datname = $1",
+        )
+        .bind(database)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+    }
+}
+
+impl Database {
+    /// A database of its own, with the tables and nothing in them.
+    pub async fn empty(backend: Backend) -> Self {
+        Self::copy_of(backend, Content::Nothing).await
+    }
+
+    /// A database of its own, with the demo data.
+    pub async fn demo(backend: Backend) -> Self {
+        Self::copy_of(backend, Content::Demo).await
+    }
+
+    /// What the environment of a server on this database is.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Postgres { name } => {
+                let stack = Stack::get();
+                let replicas: Vec<_> = stack.replicas.iter().map(|node| node.url(name).to_string()).collect();
+                vec![
+                    ("DATABASE_URL", stack.primary.url(name).into()),
+                    ("REPLICA_URLS", replicas.join(",")),
+                    ("REDIS_URL", stack.redis.into()),
+                ]
+            }
+            Self::Sqlite { dir } => vec![("SHOAL_DATA_DIR", dir.path().display().to_string())],
+        }
+    }
+
+    /// The name of the PostgreSQL database.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Postgres { name } => name,
+            Self::Sqlite { .. } => panic!("an embedded database has no name"),
+        }
+    }
+
+    /// The file of the embedded database.
+    pub fn file(&self) -> PathBuf {
+        match self {
+            Self::Postgres { .. } => panic!("a PostgreSQL database is not a file"),
+            Self::Sqlite { dir } => dir.path().join("shoal.db"),
+        }
+    }
+
+    /// Runs statements on the primary or on the embedded database, as another service would; each in a transaction.
+    pub async fn execute(&self, sql: &str) {
+        match self {
+            Self::Postgres { name } => {
+                let mut connection = Stack::get().primary.connect(name).await;
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+            }
+            Self::Sqlite { .. } => {
+                let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.file());
+                let mut connection = options.busy_timeout(Duration::from_secs(10)).connect().await.unwrap();
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+            }
+        }
+    }
+
+    async fn copy_of(backend: Backend, content: Content) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let template = content.template(backend).await;
+        match &*template {
+            Self::Postgres { name: template } => {
+                let stack = Stack::get();
+                let name = format!("shoal_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+                let mut connection = stack.primary.connect("shoal").await;
+                let sql = format!("create database {name} template {template}");
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+                stack.wait_for_replicas().await;
+                Self::Postgres { name }
+            }
+            Self::Sqlite { dir: template } => {
+                let dir = TempDir::new().unwrap();
+                std::fs::copy(template.path().join("shoal.db"), dir.path().join("shoal.db")).unwrap();
+                Self::Sqlite { dir }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Content {
+    Nothing,
+    Demo,
+}
+
+impl Content {
+    /// A database to copy, made once by the binary's own commands.
+    async fn template(self, backend: Backend) -> Arc<Database> {
+        static TEMPLATES: [OnceCell<Arc<Database>>; 4] = [const { OnceCell::const_new() }; 4];
+        let place = 2 * usize::from(backend == Backend::Sqlite) + usize::from(matches!(self, Self::Demo));
+        TEMPLATES[place].get_or_init(|| async move { Arc::new(self.make(backend).await) }).await.clone()
+    }
+
+    async fn make(self, backend: Backend) -> Database {
+        match backend {
+            Backend::Postgres => {
+                let name = match self {
+                    Self::Nothing => "shoal_test_empty",
+                    Self::Demo => "shoal_test_demo",
+                };
+                let mut connection = Stack::get().primary.connect("shoal").await;
+                for sql in [format!("drop database if exists {name} with (force)"), format!("create database {name}")] {
+                    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+                }
+                let database = Database::Postgres { name: name.to_owned() };
+                shoal(&database, &["migrate", "up"]);
+                if matches!(self, Self::Demo) {
+                    shoal(&database, &["import", "--demo"]);
+                }
+                database
+            }
+            Backend::Sqlite => {
+                let database = Database::Sqlite { dir: TempDir::new().unwrap() };
+                shoal(&database, &["migrate", "up"]);
+                if matches!(self, Self::Demo) {
+                    shoal(&database, &["import", "--demo"]);
+                }
+                database
+            }
+        }
+    }
+}
+
+/// Runs a command of the binary to its end.
+fn shoal(database: &Database, arguments: &[&str]) {
+    let output = command(database).args(arguments).output().unwrap();
+    assert!(output.status.success(), "shoal {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The binary with the environment of a database, and none of the caller's settings.
+pub fn command(database: &Database) -> Command {
+    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_shoal")));
+    for name in ["DATABASE_URL", "REPLICA_URLS", "REDIS_URL", "SHOAL_DATA_DIR", "SHOAL_LISTEN"] {
+        command.env_remove(name);
+    }
+    // Where no shoal.toml lies.
+    command.current_dir("/").envs(database.environment());
+    command
+}
+
+/// Waits until `condition` holds; for things that another process does.
+pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !condition().await {
+        assert!(tokio::time::Instant::now() < deadline, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
