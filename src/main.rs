@@ -104,11 +104,20 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    let command = cli.command.unwrap_or(Command::Serve(cli.serve));
-    let listen = if let Command::Serve(serve) = &command { serve.listen } else { None };
+    let Serve { mut listen, mut migrate } = cli.serve;
+    let command = match cli.command {
+        None => Command::Serve(Serve { listen, migrate }),
+        // Before the command or behind it, a flag means the same.
+        Some(Command::Serve(serve)) => {
+            (listen, migrate) = (serve.listen.or(listen), serve.migrate || migrate);
+            Command::Serve(Serve { listen, migrate })
+        }
+        Some(_) if listen.is_some() || migrate => return Err("--listen and --migrate are for `shoal serve`".into()),
+        Some(other) => other,
+    };
     let config = Config::load(&Flags { file: cli.config, listen, data_dir: cli.data_dir })?;
     match command {
-        Command::Serve(serve) => app::serve(config, serve.migrate).await?,
+        Command::Serve(_) => app::serve(config, migrate).await?,
         Command::Migrate { direction: Direction::Up } => migrate::up(&config).await?,
         Command::Migrate { direction: Direction::Down { steps } } => migrate::down(&config, steps).await?,
         Command::Migrate { direction: Direction::Status } => print!("{}", migrate::status(&config).await?),
