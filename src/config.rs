@@ -96,7 +96,7 @@ impl Default for Config {
                 max_nodes: 100,
                 document_cache_bytes: 8 << 20,
             },
-            log: Log { filter: "info,sqlx=warn".to_owned(), format: LogFormat::Text },
+            log: Log { filter: "info,sqlx=warn,sea_orm_migration=warn".to_owned(), format: LogFormat::Text },
         }
     }
 }

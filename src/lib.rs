@@ -1,1 +1,52 @@
+//! Shoal: a GraphQL backend that stays fast and never stale.
+//!
+//! # Code map
+//!
+//! ```text
+//! entity/      one table per file: columns, relations, nothing else
+//! migration/   one step per file; runs on PostgreSQL and SQLite
+//! src/
+//!   main       a table of commands
+//!   app        the one place where parts are built and joined; start-up and shutdown
+//!     embedded   the database that comes along: its lock, its demo data
+//!     migrate    one process at a time brings a database up to date
+//!   config     defaults < shoal.toml < environment < flags
+//!   telemetry  logs and metrics       progress  a bar for imports
+//!   http       GraphQL over HTTP, probes, metrics, GraphiQL from the binary
+//!   graphql    the graph: one file for each resource, and
+//!     connection  Relay connections, once for all lists     resource  what a resolver may ask for
+//!     context     what lives as long as a request            execute   runs one, answers it
+//!     documents   parsed documents                           error     codes, and what clients never see
+//!   domain     rules that span rows: import
+//!   data       for any entity; names no table
+//!     record     a row with a primary key     list       whose rows, in which orders an index serves
+//!     condition  a test of a column           page       what may be asked of a list; cursors
+//!     scalar     a value of a column          sql        text and parameters for both databases
+//!     find       one statement per batch: rows, columns, pages, counts, aggregates
+//!     fetch      from wherever a value may come; caches go here     cache  the tiers
+//!     loader     batching within a request, dispatched at quiescence
+//!     databases  primary and replicas: writer(), reader(needs)
+//!     ledger     what a request cost          bulk       CSV into tables
+//!     secret     URLs whose passwords never show
+//! ```
+//!
+//! # Invariants
+//!
+//! - Arrows run one way: `main → app → http → graphql → domain → data`. `entity` is never used by `data`, `migration` only
+//!   by `app`. A test holds them.
+//! - Only `http` knows axum routes and bodies, only `config` reads the environment, only `data` knows Redis and SQL.
+//! - No resolver chooses a database or runs a statement: it names what it needs, and gets it batched.
+//! - A request costs at most two statements per level and field, whatever the number of rows.
+//! - A statement's text depends on the shape of what is asked, never on values or on the number of keys.
+//! - No bulky column is read that was not asked for; nothing selects `*`.
+//! - A client never sees a cause, a SQL text or a path; the log has them, under the request's id.
+//! - Replicas are opened read-only.
+
+pub mod app;
+pub mod config;
 pub mod data;
+pub mod domain;
+pub mod graphql;
+pub mod http;
+mod progress;
+pub mod telemetry;

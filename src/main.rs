@@ -118,8 +118,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let config = Config::load(&Flags { file: cli.config, listen, data_dir: cli.data_dir })?;
     match command {
         Command::Serve(_) => app::serve(config, migrate).await?,
-        Command::Migrate { direction: Direction::Up } => migrate::up(&config).await?,
-        Command::Migrate { direction: Direction::Down { steps } } => migrate::down(&config, steps).await?,
+        Command::Migrate { direction: Direction::Up } => list("applied", &migrate::up(&config).await?),
+        Command::Migrate { direction: Direction::Down { steps } } => {
+            list("reverted", &migrate::down(&config, steps).await?);
+        }
         Command::Migrate { direction: Direction::Status } => print!("{}", migrate::status(&config).await?),
         Command::Import { directory, .. } => app::import(config, directory.map_or(From::Demo, From::Directory)).await?,
         Command::Schema { check: false } => print!("{}", shoal::graphql::sdl()),
@@ -127,6 +129,15 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Config => print!("{}", config.to_toml()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn list(what: &str, migrations: &[String]) {
+    if migrations.is_empty() {
+        println!("nothing to do");
+    }
+    for migration in migrations {
+        println!("{what:<8} {migration}");
+    }
 }
 
 fn check_schema() -> Result<ExitCode, Failure> {

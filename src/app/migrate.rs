@@ -7,24 +7,35 @@ use migration::{Migrator, MigratorTrait};
 use super::Failure;
 use crate::config::Config;
 use crate::data::Databases;
+use crate::data::databases::Settings;
 use crate::data::sql::Dialect;
 
 /// The advisory lock that one migrating process holds, so that ten may start at once: "shoal" in ASCII.
 const LOCK: i64 = 0x73_68_6f_61_6c;
 
-/// Applies what is pending.
-pub async fn up(config: &Config) -> Result<(), Failure> {
-    locked(config, async |databases| Ok(Migrator::up(databases.writer(), None).await?)).await
+/// Applies what is pending; the names of what was applied.
+pub async fn up(config: &Config) -> Result<Vec<String>, Failure> {
+    locked(config, async |databases| {
+        let pending = Migrator::get_pending_migrations(databases.writer()).await?;
+        Migrator::up(databases.writer(), None).await?;
+        Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
+    })
+    .await
 }
 
-/// Reverts the last `steps` migrations.
-pub async fn down(config: &Config, steps: u32) -> Result<(), Failure> {
-    locked(config, async |databases| Ok(Migrator::down(databases.writer(), Some(steps)).await?)).await
+/// Reverts the last `steps` migrations; their names.
+pub async fn down(config: &Config, steps: u32) -> Result<Vec<String>, Failure> {
+    locked(config, async |databases| {
+        let applied = Migrator::get_applied_migrations(databases.writer()).await?;
+        Migrator::down(databases.writer(), Some(steps)).await?;
+        Ok(applied.iter().rev().take(steps as usize).map(|migration| migration.name().to_owned()).collect())
+    })
+    .await
 }
 
 /// Each migration and whether it is applied.
 pub async fn status(config: &Config) -> Result<String, Failure> {
-    let databases = Databases::open(&config.database).await?;
+    let databases = reach(config, &config.database).await?;
     let mut text = String::new();
     for migration in Migrator::get_migration_with_status(databases.writer()).await? {
         writeln!(text, "{:<8} {}", migration.status().to_string().to_lowercase(), migration.name())?;
@@ -35,13 +46,16 @@ pub async fn status(config: &Config) -> Result<String, Failure> {
 
 /// Refuses a database that is behind, unless it may be brought up.
 pub async fn ensure(config: &Config, migrate: bool) -> Result<(), Failure> {
-    let databases = Databases::open(&config.database).await?;
+    let databases = reach(config, &config.database).await?;
     let pending = Migrator::get_pending_migrations(databases.writer()).await;
     databases.close().await;
-    let pending = pending.map_err(|error| format!("cannot read the state of the database: {error}"))?;
-    match pending.len() {
+    match pending?.len() {
         0 => Ok(()),
-        _ if migrate => up(config).await,
+        _ if migrate => {
+            let applied = up(config).await?.join(", ");
+            tracing::info!(applied, "brought the database up to date");
+            Ok(())
+        }
         count => Err(format!(
             "the database is {count} migrations behind this version: run `shoal migrate up`, or `shoal serve --migrate`"
         )
@@ -50,8 +64,8 @@ pub async fn ensure(config: &Config, migrate: bool) -> Result<(), Failure> {
 }
 
 /// Runs `change` while no other process changes the same database.
-async fn locked(config: &Config, change: impl AsyncFnOnce(&Databases) -> Result<(), Failure>) -> Result<(), Failure> {
-    let databases = Databases::open(&config.database.unhurried()).await?;
+async fn locked<T>(config: &Config, change: impl AsyncFnOnce(&Databases) -> Result<T, Failure>) -> Result<T, Failure> {
+    let databases = reach(config, &config.database.unhurried()).await?;
     let result = match databases.dialect() {
         // One process at a time has the embedded database anyway.
         Dialect::Sqlite => change(&databases).await,
@@ -66,4 +80,18 @@ async fn locked(config: &Config, change: impl AsyncFnOnce(&Databases) -> Result<
     };
     databases.close().await;
     result
+}
+
+/// Opens the databases, and says plainly why the primary cannot be reached: a pool would only say that it waited.
+async fn reach(config: &Config, settings: &Settings) -> Result<Databases, Failure> {
+    if let Some(url) = &config.database.url {
+        Databases::probe(settings).await.map_err(|error| {
+            let mut cause: &dyn std::error::Error = &error;
+            while let Some(deeper) = cause.source() {
+                cause = deeper;
+            }
+            format!("cannot reach the database {url}: {cause}")
+        })?;
+    }
+    Ok(Databases::open(settings).await?)
 }

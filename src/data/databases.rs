@@ -99,6 +99,14 @@ impl Databases {
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// Connects to the primary once, to learn why where that fails.
+    pub async fn probe(settings: &Settings) -> Result<(), Error> {
+        match &settings.url {
+            Some(url) => connect::probe(url, &settings.pool).await,
+            None => Ok(()),
+        }
+    }
+
     pub fn dialect(&self) -> Dialect {
         self.shared.dialect
     }

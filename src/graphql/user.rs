@@ -30,7 +30,7 @@ static ALL: LazyLock<List<user::Model>> = LazyLock::new(|| {
         .path(Path::by(user::Column::Id))
         .path(Path::by(user::Column::Id).given(user::Column::Role))
         .path(Path::by(user::Column::Name).ascending().also(user::Column::Name))
-        .path(Path::by_lower(user::Column::Email).ascending().also(user::Column::Email))
+        .path(Path::by_lower(user::Column::Email).unique().ascending().also(user::Column::Email))
 });
 
 /// Who bought a product, by their latest purchase.

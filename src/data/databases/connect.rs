@@ -23,18 +23,7 @@ pub(super) enum Access {
 
 /// A pool of connections to one PostgreSQL server. Connects when first used.
 pub(super) fn postgres(url: &SecretUrl, pool: &PoolSettings, access: Access) -> Result<DatabaseConnection, Error> {
-    let read_only = if access == Access::Read { "on" } else { "off" };
-    let options = url
-        .expose()
-        .as_str()
-        .parse::<PgConnectOptions>()?
-        .application_name("shoal")
-        .statement_cache_capacity(pool.statement_cache)
-        .options([
-            ("statement_timeout", pool.statement_timeout_ms.to_string().as_str()),
-            ("default_transaction_read_only", read_only),
-        ])
-        .disable_statement_logging();
+    let options = postgres_options(url, pool, access)?;
     let pool = PoolOptions::<Postgres>::new()
         .max_connections(pool.size)
         .acquire_timeout(pool.acquire_timeout())
@@ -50,6 +39,31 @@ pub(super) fn postgres(url: &SecretUrl, pool: &PoolSettings, access: Access) -> 
         })
         .connect_lazy_with(options);
     Ok(pool.into())
+}
+
+/// Connects once, without a pool.
+pub(super) async fn probe(url: &SecretUrl, pool: &PoolSettings) -> Result<(), Error> {
+    let options = postgres_options(url, pool, Access::Read)?;
+    match tokio::time::timeout(pool.acquire_timeout(), options.connect()).await {
+        Ok(connection) => Ok(connection?.close().await?),
+        Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
+    }
+}
+
+fn postgres_options(url: &SecretUrl, pool: &PoolSettings, access: Access) -> Result<PgConnectOptions, Error> {
+    let read_only = if access == Access::Read { "on" } else { "off" };
+    let options = url
+        .expose()
+        .as_str()
+        .parse::<PgConnectOptions>()?
+        .application_name("shoal")
+        .statement_cache_capacity(pool.statement_cache)
+        .options([
+            ("statement_timeout", pool.statement_timeout_ms.to_string().as_str()),
+            ("default_transaction_read_only", read_only),
+        ])
+        .disable_statement_logging();
+    Ok(options)
 }
 
 /// The embedded database in `data_dir`, made if it is not there: a pool with the one writer, and a pool of readers.
