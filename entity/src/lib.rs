@@ -2,24 +2,48 @@
 //!
 //! `Model` is the full row. Where a table has a bulky column, `Row` is the same row without it: lists read `Row`, and
 //! the bulky column is read only where it is asked for. Rules live in the domain, constraints in the migrations.
-//!
-//! The modules stand in the order in which tables can be filled with every foreign key satisfied; a view comes last.
 
-// The gaps keep rustfmt from sorting them.
-pub mod user;
+use sea_orm::sea_query::ColumnType;
+use sea_orm::{ColumnTrait, EntityTrait, IdenStatic, Iterable};
 
-pub mod post;
+/// Declares the module of each entity, and [`tables`] of those that can be written to.
+macro_rules! entities {
+    (tables: $($table:ident)* ; derived: $($derived:ident)*) => {
+        $(pub mod $table;)*
+        $(pub mod $derived;)*
 
-pub mod comment;
+        /// All tables, in the order in which they can be filled with every foreign key satisfied.
+        pub fn tables() -> Vec<Table> {
+            vec![$(Table::of::<$table::Entity>()),*]
+        }
+    };
+}
 
-pub mod tag;
+entities! {
+    // In the order of `tables`: what is referenced stands above what references it.
+    tables:
+        user
+        post
+        comment
+        tag
+        post_tag
+        product
+        order
+        order_item;
+    // Kept by triggers.
+    derived:
+        product_buyer
+}
 
-pub mod post_tag;
+/// What a table is called and what its columns hold.
+pub struct Table {
+    pub name: &'static str,
+    pub columns: Vec<(&'static str, ColumnType)>,
+}
 
-pub mod product;
-
-pub mod order;
-
-pub mod order_item;
-
-pub mod product_buyer;
+impl Table {
+    fn of<E: EntityTrait>() -> Self {
+        let columns = E::Column::iter().map(|column| (column.as_str(), column.def().get_column_type().clone()));
+        Self { name: E::default().table_name(), columns: columns.collect() }
+    }
+}

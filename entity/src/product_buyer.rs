@@ -1,5 +1,5 @@
-//! Who has bought what: a view, never written to. Each pair of product and user stands in it once, for as long as the
-//! user has an order with the product that is not cancelled.
+//! Who has bought what, kept by triggers and never written to. Each pair of product and user stands in it once, for as
+//! long as the user has an order with the product that is not cancelled.
 
 use sea_orm::entity::prelude::*;
 

@@ -35,7 +35,7 @@ pub fn up(dialect: &Dialect) -> String {
 
         -- The items of an order.
         create index order_items_order on order_items (order_id, id);
-        -- The items, and through product_buyers the buyers, of a product.
+        -- The items of a product.
         create index order_items_product on order_items (product_id, id);
         "
     )

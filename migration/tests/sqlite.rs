@@ -5,7 +5,7 @@ use sea_orm_migration::sea_orm::{
 };
 use shoal_migration::{Migrator, MigratorTrait};
 
-/// One good row in every table; ids are 1 unless they matter.
+/// A good row in every table, with id 1, and a second user.
 const ROWS: &str = "
     insert into users (email, name, role, active) values ('Ann@example.invalid', 'Ann', 'admin', true);
     insert into users (email, name, role, active) values ('ben@example.invalid', 'Ben', 'customer', true);

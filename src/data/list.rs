@@ -88,7 +88,7 @@ impl Path {
         Self::with(column, On::Record)
     }
 
-    /// In the order of a text `column` in lower case, ties by primary key.
+    /// In the order of a text `column` in lower case.
     pub fn by_lower(column: impl ColumnTrait) -> Self {
         Self::with(column, On::Lower)
     }
