@@ -1,9 +1,14 @@
 //! Users.
 
-use crate::step::Dialect;
+use crate::step::{Database, Dialect};
 
 pub fn up(dialect: &Dialect) -> String {
     let Dialect { id, timestamp, now, bytes, .. } = dialect;
+    // Only A to Z fold, on both databases: what else does depends on the locale of a PostgreSQL, and can change with it.
+    let lower_email = match dialect.database {
+        Database::Postgres => r#"lower(email collate "C")"#,
+        Database::Sqlite => "lower(email)",
+    };
     format!(
         "
         create table users (
@@ -18,7 +23,7 @@ pub fn up(dialect: &Dialect) -> String {
         );
 
         -- The user with an e-mail, in whatever case it is typed.
-        create unique index users_email on users (lower(email) collate {bytes});
+        create unique index users_email on users ({lower_email});
         -- Users by name.
         create index users_name on users (name collate {bytes}, id);
         -- Users with a role.

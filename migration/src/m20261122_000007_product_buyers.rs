@@ -89,8 +89,13 @@ fn refresh_item() -> String {
     refresh("= (select user_id from orders where id = old.order_id)", "= old.product_id")
 }
 
-const ORDER_CHANGED: &str =
-    "old.user_id <> new.user_id or (old.status = 'cancelled') <> (new.status = 'cancelled')";
+const ORDER_CHANGED: &str = "old.user_id <> new.user_id or (old.status = 'cancelled') <> (new.status = 'cancelled')";
+
+/// One at a time for each user, or two that call off two orders of one product would each put back the other's.
+const LOCK_USERS: &str = "perform from users
+                where id in (old.user_id, new.user_id) order by id for no key update;";
+const LOCK_USER: &str = "perform from users
+                where id = (select user_id from orders where id = old.order_id) for no key update;";
 
 /// Inserts are taken together, since an import brings a million at once; the rest is rare and comes row by row.
 fn postgres_triggers() -> String {
@@ -102,6 +107,7 @@ fn postgres_triggers() -> String {
         end $$;
 
         create function product_buyers_item_changed() returns trigger language plpgsql as $$ begin
+            {LOCK_USER}
             {item}
             if tg_op = 'UPDATE' then
                 {updated};
@@ -115,6 +121,7 @@ fn postgres_triggers() -> String {
         end $$;
 
         create function product_buyers_order_changed() returns trigger language plpgsql as $$ begin
+            {LOCK_USERS}
             {order}
             return null;
         end $$;
