@@ -6,6 +6,13 @@ use async_graphql::ServerError;
 use async_graphql::parser::{parse_query, types::ExecutableDocument};
 use moka::sync::Cache;
 
+/// How deep brackets may nest. The parser descends with them and would overflow the stack of its thread, which ends the
+/// process; nothing that can be asked needs half of this.
+const MAX_NESTING: usize = 100;
+/// Most fragments of a document. Validation descends from fragment to fragment, also through those nobody uses, in time
+/// that grows with the square of their number.
+const MAX_FRAGMENTS: usize = 200;
+
 /// A bounded memory of parsed documents.
 pub struct Documents {
     parsed: Cache<Arc<str>, Arc<ExecutableDocument>>,
@@ -23,8 +30,80 @@ impl Documents {
         if let Some(document) = self.parsed.get(text) {
             return Ok((*document).clone());
         }
+        if nesting(text) > MAX_NESTING {
+            return Err(ServerError::new("the document is nested too deeply", None));
+        }
         let document = parse_query(text)?;
+        if document.fragments.len() > MAX_FRAGMENTS {
+            return Err(ServerError::new(format!("more than {MAX_FRAGMENTS} fragments"), None));
+        }
         self.parsed.insert(text.into(), Arc::new(document.clone()));
         Ok(document)
+    }
+}
+
+/// How deep the brackets of a document nest, outside strings and comments; no less than the parser may see.
+fn nesting(text: &str) -> usize {
+    let mut bytes = text.as_bytes();
+    let (mut depth, mut deepest) = (0_usize, 0);
+    while let Some((first, rest)) = bytes.split_first() {
+        bytes = match first {
+            b'{' | b'[' | b'(' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+                rest
+            }
+            b'}' | b']' | b')' => {
+                depth = depth.saturating_sub(1);
+                rest
+            }
+            b'#' => rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(&[], |end| &rest[end..]),
+            b'"' if rest.starts_with(br#""""#) => match behind(&rest[2..], br#"""""#, br#"\""""#) {
+                Some(behind) => behind,
+                // It is none, but the empty string and another.
+                None => {
+                    let more = rest.iter().filter(|byte| matches!(byte, b'{' | b'[' | b'(')).count();
+                    return deepest.max(depth + more);
+                }
+            },
+            // Without its end the parser gets no further.
+            b'"' => behind(rest, br#"""#, br"\").unwrap_or_default(),
+            _ => rest,
+        };
+    }
+    deepest
+}
+
+/// What follows the `end` of a string, unless that was part of an `escape`: a backslash and what it protects, or any
+/// one byte.
+fn behind<'a>(mut bytes: &'a [u8], end: &[u8], escape: &[u8]) -> Option<&'a [u8]> {
+    while !bytes.starts_with(end) {
+        let width = if !bytes.starts_with(escape) { 1 } else { escape.len().max(2) };
+        bytes = bytes.get(width..)?;
+    }
+    Some(&bytes[end.len()..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_brackets_of_the_document_nest() {
+        assert_eq!(nesting("{ a(b: [{ c: 1 }]) { d } }"), 4);
+        assert_eq!(nesting("{ a } { b } { c }"), 1);
+        assert_eq!(nesting("}}} { a }"), 1);
+        assert_eq!(nesting(r#"{ a(b: "{{\"{{", c: "") { d } }"#), 2);
+        assert_eq!(nesting(r#"{ a(b: """{ " {{ \""" {{{""") { d } } # {{{{"#), 2);
+        assert_eq!(nesting("# {{{\n{ a } # {{\r{ b }"), 1);
+    }
+
+    #[test]
+    fn nothing_hides_brackets_from_the_count() {
+        // A comment has no escapes, a block string but one.
+        assert_eq!(nesting("# \\\n{{{"), 3);
+        assert_eq!(nesting(r#"{a(b:"""\\""" " """[[["#), 5);
+        // Two empty strings, as a block string that never ends reads to the parser.
+        assert_eq!(nesting(r#"{a(b:[""""[[["#), 6);
     }
 }

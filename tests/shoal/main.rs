@@ -4,4 +4,7 @@
 
 mod support;
 
+mod buyers;
+mod docs;
+mod import;
 mod smoke;

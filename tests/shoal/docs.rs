@@ -1,0 +1,76 @@
+//! What the README says of the code is what the code says.
+
+use std::process::Command;
+
+const README: &str = include_str!("../../README.md");
+const TAG: [(&str, &str); 3] = [
+    ("entity/src/tag.rs", include_str!("../../entity/src/tag.rs")),
+    ("migration/src/m20261122_000004_tags.rs", include_str!("../../migration/src/m20261122_000004_tags.rs")),
+    ("src/graphql/tag.rs", include_str!("../../src/graphql/tag.rs")),
+];
+
+#[test]
+fn the_walk_through_quotes_a_resource_that_compiles() {
+    let blocks: Vec<_> = README.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 3, "the README walks through a resource");
+    for block in blocks {
+        let quoted: String =
+            block.trim_end().lines().map(|line| line.strip_prefix("   ").unwrap_or(line).to_owned() + "\n").collect();
+        assert!(TAG.iter().any(|(_, source)| source.contains(&quoted)), "quoted, but nowhere in the code:\n{quoted}");
+    }
+    let counts: Vec<_> = TAG.iter().map(|(_, source)| source.lines().count().to_string()).collect();
+    let [entity, migration, graph] = &counts[..] else { unreachable!("three files") };
+    let claim = format!("{entity}, {migration} and {graph}");
+    assert!(README.replace('\n', " ").contains(&claim), "the README should say that it takes {claim} lines");
+    for (path, _) in TAG {
+        assert!(README.contains(path), "{path}");
+    }
+}
+
+#[test]
+fn the_lists_have_the_lines_that_the_walk_through_adds() {
+    for (list, line) in [
+        (include_str!("../../entity/src/lib.rs"), "tag"),
+        (include_str!("../../migration/src/lib.rs"), "step!(m20261122_000004_tags)"),
+        (include_str!("../../src/graphql/mod.rs"), "tag: Tag, TagRoot;"),
+    ] {
+        assert!(list.lines().any(|found| found.trim().trim_end_matches(',') == line), "{line}");
+        assert!(README.contains(&format!("`{line}`")), "{line}");
+    }
+}
+
+#[test]
+fn the_table_of_settings_is_complete() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shoal"));
+    for name in ["DATABASE_URL", "REPLICA_URLS", "REDIS_URL", "SHOAL_DATA_DIR", "SHOAL_LISTEN"] {
+        command.env_remove(name);
+    }
+    let output = command.arg("config").current_dir("/").output().unwrap();
+    let settings: toml::Table = String::from_utf8(output.stdout).unwrap().parse().unwrap();
+    let mut rows = Vec::new();
+    flatten("", &settings, &mut rows);
+    // Settings without a value do not show.
+    let names = rows.iter().map(|(name, _)| name.as_str()).chain(["database.url", "redis.url"]);
+    for name in names {
+        assert!(README.contains(&format!("\n| `{name}` | ")), "{name} is not in the table");
+    }
+    // The pool follows the machine.
+    for (name, value) in rows.iter().filter(|(name, _)| name != "database.pool.size") {
+        assert!(README.contains(&format!("\n| `{name}` | {value} | ")), "{name} is {value} by default");
+    }
+    let table = README.lines().filter(|line| line.starts_with("| `") && line.contains("` | "));
+    let documented = table.filter(|line| {
+        ["http.", "database.", "redis.", "graphql.", "log."].iter().any(|section| line[3..].starts_with(section))
+    });
+    assert_eq!(documented.count(), rows.len() + 2, "a setting in the table that does not exist");
+}
+
+fn flatten(prefix: &str, table: &toml::Table, rows: &mut Vec<(String, String)>) {
+    for (name, value) in table {
+        match value {
+            toml::Value::Table(inner) => flatten(&format!("{prefix}{name}."), inner, rows),
+            toml::Value::String(text) => rows.push((format!("{prefix}{name}"), text.clone())),
+            other => rows.push((format!("{prefix}{name}"), other.to_string())),
+        }
+    }
+}
