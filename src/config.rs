@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
+use figment::error::{Actual, Kind};
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +87,7 @@ impl Default for Config {
                     acquire_timeout_ms: 3_000,
                     statement_timeout_ms: 30_000,
                     statement_cache: 500,
+                    unhurried: false,
                 },
             },
             redis: Redis { url: None },
@@ -127,13 +129,32 @@ impl Config {
         if let Some(data_dir) = &flags.data_dir {
             figment = figment.merge(("database.data_dir", data_dir));
         }
-        figment.extract().map_err(Box::new)
+        figment.extract().map_err(|error| Box::new(masked(error)))
     }
 
     /// The settings as a `shoal.toml`, secrets masked.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("settings are plain values")
     }
+}
+
+/// Errors that name settings and not their values: those may be URLs with a password.
+fn masked(errors: figment::Error) -> figment::Error {
+    let mask = |mut error: figment::Error| {
+        match &mut error.kind {
+            Kind::InvalidType(Actual::Str(text), _) | Kind::InvalidValue(Actual::Str(text), _) => {
+                "***".clone_into(text);
+            }
+            // Between the place and the reason stands the line itself.
+            Kind::Message(text) if text.starts_with("TOML parse error") => {
+                let (first, last) = (text.lines().next(), text.lines().next_back());
+                *text = format!("{}: {}", first.unwrap_or_default(), last.unwrap_or_default());
+            }
+            _ => {}
+        }
+        error
+    };
+    errors.into_iter().map(mask).reduce(figment::Error::chain).expect("an error is at least one")
 }
 
 /// The environment variable `name` as the setting `key`; an empty one counts as not set.

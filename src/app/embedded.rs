@@ -15,6 +15,12 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// The lock of the configured database, if that is an embedded one.
+    pub fn of(config: &Config) -> Result<Option<Self>, Failure> {
+        let embedded = config.database.url.is_none();
+        embedded.then(|| Self::take(&config.database.data_dir)).transpose()
+    }
+
     /// # Errors
     /// When another process has it.
     pub fn take(data_dir: &Path) -> Result<Self, Failure> {
@@ -55,7 +61,7 @@ pub async fn create(config: &Config) -> Result<(), Failure> {
             _ => {}
         }
     }
-    migrate::up(config).await?;
+    migrate::apply(config).await?;
     import(config, From::Demo).await?;
     std::fs::remove_file(mark)?;
     Ok(())

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use migration::{Migrator, MigratorTrait};
 
-use super::Failure;
+use super::{Failure, embedded};
 use crate::config::Config;
 use crate::data::Databases;
 use crate::data::databases::Settings;
@@ -14,7 +14,16 @@ use crate::data::sql::Dialect;
 const LOCK: i64 = 0x73_68_6f_61_6c;
 
 /// Applies what is pending; the names of what was applied.
+///
+/// # Errors
+/// When another process uses the embedded database.
 pub async fn up(config: &Config) -> Result<Vec<String>, Failure> {
+    let _lock = embedded::Lock::of(config)?;
+    apply(config).await
+}
+
+/// The same for one who has locked the embedded database.
+pub(super) async fn apply(config: &Config) -> Result<Vec<String>, Failure> {
     locked(config, async |databases| {
         let pending = Migrator::get_pending_migrations(databases.writer()).await?;
         Migrator::up(databases.writer(), None).await?;
@@ -24,7 +33,11 @@ pub async fn up(config: &Config) -> Result<Vec<String>, Failure> {
 }
 
 /// Reverts the last `steps` migrations; their names.
+///
+/// # Errors
+/// When another process uses the embedded database.
 pub async fn down(config: &Config, steps: u32) -> Result<Vec<String>, Failure> {
+    let _lock = embedded::Lock::of(config)?;
     locked(config, async |databases| {
         let applied = Migrator::get_applied_migrations(databases.writer()).await?;
         Migrator::down(databases.writer(), Some(steps)).await?;
@@ -52,7 +65,7 @@ pub async fn ensure(config: &Config, migrate: bool) -> Result<(), Failure> {
     match pending?.len() {
         0 => Ok(()),
         _ if migrate => {
-            let applied = up(config).await?.join(", ");
+            let applied = apply(config).await?.join(", ");
             tracing::info!(applied, "brought the database up to date");
             Ok(())
         }
@@ -63,11 +76,10 @@ pub async fn ensure(config: &Config, migrate: bool) -> Result<(), Failure> {
     }
 }
 
-/// Runs `change` while no other process changes the same database.
+/// Runs `change` while no other process changes the same database; an embedded one is locked already.
 async fn locked<T>(config: &Config, change: impl AsyncFnOnce(&Databases) -> Result<T, Failure>) -> Result<T, Failure> {
     let databases = reach(config, &config.database.unhurried()).await?;
     let result = match databases.dialect() {
-        // One process at a time has the embedded database anyway.
         Dialect::Sqlite => change(&databases).await,
         Dialect::Postgres => {
             let mut holder = databases.writer().get_postgres_connection_pool().acquire().await?;

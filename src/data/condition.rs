@@ -8,6 +8,8 @@ use super::sql::{Dialect, Quoted, Sql};
 
 /// The shortest text a trigram index can look for.
 const TRIGRAM: usize = 3;
+/// The longest text looked for: the time to plan such a search grows with the square of its length.
+const MAX_SEARCH: usize = 200;
 
 /// A test of one column.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +32,8 @@ pub(super) enum Test {
         lower: bool,
     },
     Contains(String),
+    /// The same, hidden from the trigram index and from the planner, who takes it that half the rows pass.
+    ContainsWalked(String),
 }
 
 impl Condition {
@@ -68,22 +72,23 @@ impl Condition {
         Ok(Self::new(column, Test::Prefix { prefix, lower: false }))
     }
 
-    /// The text in lower case starts with `prefix` in lower case.
+    /// The text starts with `prefix`, whatever the case of A to Z in either.
     pub fn lower_prefix(column: impl ColumnTrait, prefix: &str) -> Result<Self, Error> {
-        let prefix = text(prefix)?.to_lowercase();
+        let prefix = text(prefix)?.to_ascii_lowercase();
         Ok(Self::new(column, Test::Prefix { prefix, lower: true }))
     }
 
     /// The text contains `part`, whatever its case. Needs a trigram index.
     ///
     /// # Errors
-    /// `BadInput` below three characters: no index could answer that.
+    /// `BadInput` below three characters: no index could answer that; and above [`MAX_SEARCH`].
     pub fn contains(column: impl ColumnTrait, part: &str) -> Result<Self, Error> {
         let part = text(part)?.trim();
-        if part.chars().count() < TRIGRAM {
-            return Err(Error::bad_input(format!("a search needs at least {TRIGRAM} characters")));
+        match part.chars().count() {
+            ..TRIGRAM => Err(Error::bad_input(format!("a search needs at least {TRIGRAM} characters"))),
+            TRIGRAM..=MAX_SEARCH => Ok(Self::new(column, Test::Contains(part.to_owned()))),
+            _ => Err(Error::bad_input(format!("a search takes at most {MAX_SEARCH} characters"))),
         }
-        Ok(Self::new(column, Test::Contains(part.to_owned())))
     }
 
     fn new(column: impl ColumnTrait, test: Test) -> Self {
@@ -93,6 +98,20 @@ impl Condition {
     /// Whether the test fixes the column to one value.
     pub(super) fn is_equality(&self) -> bool {
         matches!(self.test, Test::True(_) | Test::Word(_) | Test::Equals(_))
+    }
+
+    /// Whether the test looks for a part of a text.
+    pub(super) fn is_search(&self) -> bool {
+        matches!(self.test, Test::Contains(_))
+    }
+
+    /// The same test, for rows that are met in walking another index.
+    pub(super) fn walked(&self) -> Self {
+        let test = match self.test.clone() {
+            Test::Contains(part) => Test::ContainsWalked(part),
+            test => test,
+        };
+        Self { test, ..*self }
     }
 
     /// Writes the test of table `t` as `table`, with `key` its primary key column.
@@ -121,11 +140,23 @@ impl Condition {
                 sql.push(format_args!("t.{column} < ")).bind(value.clone());
             }
             Test::Prefix { prefix, lower } => {
-                let expression = if *lower { format!("lower(t.{column})") } else { format!("t.{column}") };
-                sql.push(&expression).bytewise().push(" >= ").bind(Scalar::Text(prefix.clone()));
+                let write_text = |sql: &mut Sql| {
+                    if *lower {
+                        sql.lower(format_args!("t.{column}"));
+                    } else {
+                        sql.push(format_args!("t.{column}")).bytewise();
+                    }
+                };
+                write_text(sql);
+                sql.push(" >= ").bind(Scalar::Text(prefix.clone()));
                 if let Some(end) = after_prefix(prefix) {
-                    sql.push(" and ").push(&expression).bytewise().push(" < ").bind(Scalar::Text(end));
+                    sql.push(" and ");
+                    write_text(sql);
+                    sql.push(" < ").bind(Scalar::Text(end));
                 }
+            }
+            Test::ContainsWalked(part) => {
+                sql.push(format_args!("coalesce(t.{column} ilike ")).bind(Scalar::Text(like(part))).push(", false)");
             }
             Test::Contains(part) => match sql.dialect {
                 Dialect::Postgres => {

@@ -1,6 +1,6 @@
 //! One value of a column: what keys, filters and cursors are made of.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use sea_orm::sea_query::{ArrayType, ColumnType, Value};
 use sea_orm::{DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,10 @@ impl Scalar {
             (Self::Int(value), Kind::Int) => i32::try_from(*value).is_ok(),
             // NUL cannot be stored in a PostgreSQL text, nor be sent to it.
             (Self::Text(value), Kind::Text) => !value.contains('\0'),
-            (Self::Time(value), Kind::Time) => DateTime::from_timestamp_micros(*value).is_some(),
+            // PostgreSQL's timestamptz begins in 4714 BC, the year -4713.
+            (Self::Time(value), Kind::Time) => {
+                DateTime::from_timestamp_micros(*value).is_some_and(|time| time.year() > -4713)
+            }
             _ => false,
         }
     }

@@ -1,7 +1,7 @@
 //! Scalars and small value types of the graph.
 
 use async_graphql::{InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
-use chrono::{SecondsFormat, Utc};
+use chrono::{Datelike, SecondsFormat, Utc};
 use sea_orm::ColumnTrait;
 
 use super::connection::Selection;
@@ -17,21 +17,26 @@ pub struct DateTime(pub chrono::DateTime<Utc>);
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            Value::String(text) => match chrono::DateTime::parse_from_rfc3339(text) {
-                Ok(time) => Ok(Self(time.with_timezone(&Utc))),
-                Err(_) => Err(InputValueError::custom("not a point in time in RFC 3339")),
-            },
+            Value::String(text) => {
+                read(text).map(Self).ok_or_else(|| InputValueError::custom("not a point in time in RFC 3339"))
+            }
             _ => Err(InputValueError::expected_type(value)),
         }
     }
 
     fn is_valid(value: &Value) -> bool {
-        matches!(value, Value::String(text) if chrono::DateTime::parse_from_rfc3339(text).is_ok())
+        matches!(value, Value::String(text) if read(text).is_some())
     }
 
     fn to_value(&self) -> Value {
         Value::String(self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true))
     }
+}
+
+/// A time zone can push a time out of the years that RFC 3339 can write, and that sort as text on SQLite.
+fn read(text: &str) -> Option<chrono::DateTime<Utc>> {
+    let time = chrono::DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
+    (0..=9999).contains(&time.year()).then_some(time)
 }
 
 impl From<chrono::DateTime<Utc>> for DateTime {

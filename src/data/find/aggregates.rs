@@ -60,7 +60,7 @@ impl<T> Aggregate<T> {
         self
     }
 
-    /// One result row for each value of `column`, which it shows.
+    /// One result row for each value of `column`, which it shows, and in its order.
     pub fn by(mut self, column: impl ColumnTrait) -> Self {
         self.by.push(column.as_str());
         self
@@ -122,6 +122,9 @@ impl<T: FromQueryResult + Send + Sync + 'static> Source for Aggregates<T> {
         sql.push(format_args!(" group by t.{key}"));
         for column in &aggregate.by {
             sql.push(format_args!(", t.{}", Quoted(column)));
+        }
+        for (index, column) in aggregate.by.iter().enumerate() {
+            sql.push(if index == 0 { " order by " } else { ", " }).push(format_args!("t.{}", Quoted(column)));
         }
         sql.statement()
     }
