@@ -2,9 +2,18 @@
 //!
 //! Needs the stack of `./shoal-stack`; `./test` brings one.
 
+mod model;
 mod support;
 
+mod architecture;
 mod buyers;
 mod docs;
+mod edge;
+mod fields;
+mod graph;
 mod import;
+mod lists;
+mod plans;
+mod schema;
 mod smoke;
+mod walks;

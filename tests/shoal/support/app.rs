@@ -23,6 +23,8 @@ pub struct TestApp {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    /// The header by which the log knows the request.
+    pub request_id: String,
     pub json: Value,
 }
 
@@ -39,8 +41,14 @@ impl TestApp {
 
     /// A server on a database, with more settings in its environment.
     pub async fn start(database: Arc<Database>, environment: &[(&str, &str)]) -> Self {
+        Self::start_with(database, environment, &[]).await
+    }
+
+    /// The same with more flags.
+    pub async fn start_with(database: Arc<Database>, environment: &[(&str, &str)], flags: &[&str]) -> Self {
         let mut child = command(&database)
             .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(flags)
             .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
@@ -98,15 +106,13 @@ impl TestApp {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.send().await.unwrap();
-        Answer { status: response.status().as_u16(), json: response.json().await.unwrap() }
+        Answer::of(request.send().await.unwrap()).await
     }
 
     /// Sends bytes as they are.
     pub async fn send(&self, content_type: &str, body: impl Into<reqwest::Body>) -> Answer {
         let request = self.client.post(self.at("/graphql")).header("content-type", content_type).body(body);
-        let response = request.send().await.unwrap();
-        Answer { status: response.status().as_u16(), json: response.json().await.unwrap() }
+        Answer::of(request.send().await.unwrap()).await
     }
 
     pub async fn get(&self, path: &str) -> reqwest::Response {
@@ -122,6 +128,11 @@ impl TestApp {
         self.log.lock().unwrap().clone()
     }
 
+    /// What it has logged since its log had this many bytes.
+    pub fn log_after(&self, bytes: usize) -> String {
+        self.log.lock().unwrap()[bytes..].to_owned()
+    }
+
     pub fn process(&self) -> u32 {
         self.child.id()
     }
@@ -133,6 +144,11 @@ impl TestApp {
 }
 
 impl Answer {
+    async fn of(response: reqwest::Response) -> Self {
+        let request_id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        Self { status: response.status().as_u16(), request_id, json: response.json().await.unwrap() }
+    }
+
     /// Code and message of the one error.
     pub fn refusal(&self) -> (String, String) {
         let errors = self.json["errors"].as_array().unwrap_or_else(|| panic!("no errors in {}", self.json));

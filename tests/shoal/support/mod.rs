@@ -1,9 +1,11 @@
 //! Servers under test and what they stand on.
 
 mod app;
+mod gate;
 mod stack;
 
 pub use app::{Answer, TestApp};
+pub use gate::Gate;
 pub use stack::{Backend, Database, Node, Stack, command, eventually};
 
 /// Makes each test twice: `name::postgres` with a primary, two replicas and Redis, and `name::sqlite`, embedded.

@@ -128,6 +128,13 @@ impl Database {
         }
     }
 
+    pub fn backend(&self) -> Backend {
+        match self {
+            Self::Postgres { .. } => Backend::Postgres,
+            Self::Sqlite { .. } => Backend::Sqlite,
+        }
+    }
+
     /// The name of the PostgreSQL database.
     pub fn name(&self) -> &str {
         match self {
@@ -157,6 +164,22 @@ impl Database {
                 let mut connection = options.busy_timeout(Duration::from_secs(10)).connect().await.unwrap();
                 sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
                 connection.close().await.unwrap();
+            }
+        }
+    }
+
+    /// The text that a query of one column finds in its one row.
+    pub async fn text(&self, sql: &str) -> Option<String> {
+        let query = sqlx::AssertSqlSafe(sql.to_owned());
+        match self {
+            Self::Postgres { name } => {
+                let mut connection = Stack::get().primary.connect(name).await;
+                sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
+            }
+            Self::Sqlite { .. } => {
+                let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.file());
+                let mut connection = options.busy_timeout(Duration::from_secs(10)).connect().await.unwrap();
+                sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
             }
         }
     }

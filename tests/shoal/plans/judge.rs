@@ -1,0 +1,118 @@
+//! What a plan shows of how a statement was run.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use serde_json::Value;
+
+/// A table of more rows is never scanned, and more rows are never sorted.
+pub const BIG: f64 = 1000.0;
+
+/// A statement and how it was run, as auto_explain tells.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub statement: String,
+    pub milliseconds: f64,
+    root: Value,
+}
+
+/// The plans in a log of JSON lines.
+pub fn plans(log: &str) -> Vec<Plan> {
+    let told = log.lines().filter_map(|line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        let (duration, plan) = line["fields"]["message"].as_str()?.split_once(" plan:\n")?;
+        let milliseconds = duration.strip_prefix("duration: ")?.trim().strip_suffix("ms")?.trim().parse().ok()?;
+        let mut plan: Value = serde_json::from_str(plan).expect("auto_explain.log_format is json");
+        let statement = plan["Query Text"].as_str()?.to_owned();
+        Some(Plan { statement, milliseconds, root: plan["Plan"].take() })
+    });
+    // The check of the migrations at start is not a request's.
+    told.filter(|plan| !plan.statement.contains("seaql_migrations")).collect()
+}
+
+impl Plan {
+    /// What is wrong with it, by how many rows each table has.
+    pub fn faults(&self, tables: &HashMap<String, f64>, most_read: f64) -> Vec<String> {
+        let mut faults = Vec::new();
+        self.visit(&mut |node| {
+            let kind = text(node, "Node Type");
+            let table = text(node, "Relation Name");
+            if kind == "Seq Scan" && tables.get(table).is_some_and(|rows| *rows > BIG) {
+                faults.push(format!("scans {table}"));
+            }
+            if kind == "Sort" || kind == "Incremental Sort" {
+                let sorted: f64 = children(node).map(rows).sum();
+                if sorted > BIG && !self.is_aggregate() {
+                    faults.push(format!("sorts {sorted} rows"));
+                }
+            }
+        });
+        if self.read() > most_read {
+            faults.push(format!("reads {} rows", self.read()));
+        }
+        faults
+    }
+
+    /// Whether it sums up all that a parent has; it may sort what it must read anyway.
+    pub fn is_aggregate(&self) -> bool {
+        self.statement.contains(" group by ")
+    }
+
+    pub fn is_count(&self) -> bool {
+        self.statement.contains(" as \"_count\"")
+    }
+
+    /// Rows that were read from tables and found in bitmaps of their indexes, in vain or not.
+    pub fn read(&self) -> f64 {
+        let mut read = 0.0;
+        self.visit(&mut |node| {
+            if !text(node, "Relation Name").is_empty() || text(node, "Node Type") == "Bitmap Index Scan" {
+                let in_vain = number(node, "Rows Removed by Filter") + number(node, "Rows Removed by Index Recheck");
+                read += rows(node) + in_vain * number(node, "Actual Loops");
+            }
+        });
+        read
+    }
+
+    /// The plan in a few lines.
+    pub fn outline(&self) -> String {
+        fn write(out: &mut String, node: &Value, depth: usize) {
+            let _ = write!(out, "\n{:depth$}{}", "", text(node, "Node Type"));
+            for key in ["Index Name", "Relation Name", "Index Cond", "Filter"] {
+                if !text(node, key).is_empty() {
+                    let _ = write!(out, ", {key} {}", text(node, key));
+                }
+            }
+            let _ = write!(out, ": {} rows in {} loops", number(node, "Actual Rows"), number(node, "Actual Loops"));
+            children(node).for_each(|child| write(out, child, depth + 2));
+        }
+        let mut out = format!("{:.1} ms, {} rows read: {}", self.milliseconds, self.read(), self.statement);
+        write(&mut out, &self.root, 2);
+        out
+    }
+
+    fn visit(&self, see: &mut impl FnMut(&Value)) {
+        fn visit(node: &Value, see: &mut impl FnMut(&Value)) {
+            see(node);
+            children(node).for_each(|child| visit(child, see));
+        }
+        visit(&self.root, see);
+    }
+}
+
+fn children(node: &Value) -> impl Iterator<Item = &Value> {
+    node["Plans"].as_array().into_iter().flatten()
+}
+
+/// Rows that a node gave, over all its loops.
+fn rows(node: &Value) -> f64 {
+    number(node, "Actual Rows") * number(node, "Actual Loops")
+}
+
+fn text<'a>(node: &'a Value, key: &str) -> &'a str {
+    node[key].as_str().unwrap_or_default()
+}
+
+fn number(node: &Value, key: &str) -> f64 {
+    node[key].as_f64().unwrap_or_default()
+}
