@@ -45,12 +45,15 @@ pub struct PoolSettings {
     pub statement_timeout_ms: u64,
     /// Prepared statements kept by each connection.
     pub statement_cache: usize,
+    /// For work on whole tables, not for requests: no limit on a statement, and the planner may scan.
+    #[serde(skip)]
+    pub unhurried: bool,
 }
 
 impl Settings {
-    /// The same servers for work that takes its time: no limit on a statement.
+    /// The same servers for work on whole tables that takes its time.
     pub fn unhurried(&self) -> Self {
-        let pool = PoolSettings { statement_timeout_ms: 0, ..self.pool.clone() };
+        let pool = PoolSettings { unhurried: true, ..self.pool.clone() };
         Self { pool, ..self.clone() }
     }
 }

@@ -224,6 +224,16 @@ impl<R: Record> Listing<R> {
         &self.list.paths[self.path].sort
     }
 
+    /// Whether a condition looks for a part of a text.
+    pub(super) fn is_search(&self) -> bool {
+        self.conditions.iter().any(Condition::is_search)
+    }
+
+    /// The same listing, for a walk along its path that uses no other index.
+    pub(super) fn walked(&self) -> Self {
+        Self { conditions: self.conditions.iter().map(Condition::walked).collect(), ..*self }
+    }
+
     /// What binds a cursor to this list and order: FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/) of their names,
     /// the same in every process and version.
     pub(super) fn binding(&self) -> u32 {

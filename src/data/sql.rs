@@ -85,6 +85,15 @@ impl Sql {
         self
     }
 
+    /// Writes a text in lower case, bytewise. Only A to Z fold: what else does depends on the locale of a PostgreSQL,
+    /// and nothing else does on SQLite.
+    pub fn lower(&mut self, text: impl std::fmt::Display) -> &mut Self {
+        match self.dialect {
+            Dialect::Postgres => self.push(format_args!("lower({text} collate \"C\")")),
+            Dialect::Sqlite => self.push(format_args!("lower({text})")),
+        }
+    }
+
     pub fn statement(self) -> Statement {
         let backend = match self.dialect {
             Dialect::Postgres => DbBackend::Postgres,

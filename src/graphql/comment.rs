@@ -31,7 +31,7 @@ static ALL: LazyLock<List<comment::Model>> =
 /// The comments on a post.
 pub static BY_POST: LazyLock<List<comment::Model>> = LazyLock::new(|| {
     List::children("post.comments", comment::Column::PostId)
-        .path(Path::by(comment::Column::CreatedAt).also(comment::Column::CreatedAt).also(comment::Column::AuthorId))
+        .path(Path::by(comment::Column::CreatedAt).also(comment::Column::CreatedAt))
 });
 
 /// The comments of an author.
@@ -92,7 +92,7 @@ impl Comment {
 pub struct CommentFilter {
     /// Only comments on this post.
     post_id: Option<ID>,
-    /// Only comments of this author.
+    /// Only comments of this author. Not with a post.
     author_id: Option<ID>,
     /// Only comments written in this span.
     created_at: Option<DateTimeRange>,

@@ -52,8 +52,7 @@ pub static BY_TAG: LazyLock<List<post::Row>> = LazyLock::new(|| {
         Path::by_link(post_tag::Column::PostId)
             .named(post::Column::Id)
             .also(post::Column::Status)
-            .also(post::Column::PublishedAt)
-            .also(post::Column::AuthorId),
+            .also(post::Column::PublishedAt),
     )
 });
 
@@ -163,7 +162,7 @@ struct PostFilter {
     /// Only posts of this status.
     #[graphql(default)]
     status: PostStatus,
-    /// Only posts of this author, ordered by creation.
+    /// Only posts of this author, ordered by creation. Not with a tag.
     author_id: Option<ID>,
     /// Only posts with this tag, ordered by id.
     tag_id: Option<ID>,

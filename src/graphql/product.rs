@@ -34,11 +34,11 @@ static ALL: LazyLock<List<product::Row>> = LazyLock::new(|| {
         .path(
             Path::by(product::Column::Id)
                 .also(product::Column::Active)
-                .also(product::Column::PriceCents)
                 .also(product::Column::Name),
         )
         .path(
             Path::by(product::Column::PriceCents)
+                .ascending()
                 .only(Condition::flag(product::Column::Active, true))
                 .also(product::Column::PriceCents)
                 .also(product::Column::Name),
@@ -146,7 +146,7 @@ pub struct ProductFilter {
     /// Only products that are for sale, or that are not; null for both.
     #[graphql(default_with = "Some(true)")]
     active: Option<bool>,
-    /// Only prices in this range.
+    /// Only prices in this range, ordered by price. For products that are for sale.
     price: Option<PriceRange>,
     /// Only names that contain this, whatever its case. At least three characters.
     search: Option<String>,

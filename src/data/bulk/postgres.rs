@@ -146,11 +146,27 @@ async fn set_sequences(connection: &mut PgConnection, table: &str) -> Result<(),
     Ok(())
 }
 
-/// Without statistics the first queries would be planned for empty tables.
+/// Without statistics the first queries would be planned for empty tables. All tables beside those of the files, too:
+/// triggers fill some.
 async fn analyze(connection: &mut PgConnection, files: &[File]) {
-    let tables: Vec<_> = files.iter().map(|file| quote(file.table.name)).collect();
-    let statement = format!("analyze {}", tables.join(", "));
-    if let Err(error) = sqlx::query(AssertSqlSafe(statement)).execute(connection).await {
-        tracing::warn!(%error, "the import succeeded, but its tables could not be analyzed");
+    if let Err(error) = try_analyze(connection, files).await {
+        tracing::warn!(%error, "the import succeeded, but the tables could not be analyzed");
     }
+}
+
+async fn try_analyze(connection: &mut PgConnection, files: &[File]) -> Result<(), sqlx::Error> {
+    let tables: Vec<_> = files.iter().map(|file| quote(file.table.name)).collect();
+    let beside: Vec<String> = sqlx::query_scalar(
+        "select oid::regclass::text from pg_class
+         where relkind in ('r', 'p') and pg_has_role(relowner, 'usage') and relnamespace in (
+            select relnamespace from pg_class where oid in (select to_regclass(name) from unnest($1) tables(name))
+         )",
+    )
+    .bind(tables)
+    .fetch_all(&mut *connection)
+    .await?;
+    if !beside.is_empty() {
+        sqlx::query(AssertSqlSafe(format!("analyze {}", beside.join(", ")))).execute(connection).await?;
+    }
+    Ok(())
 }

@@ -15,6 +15,9 @@ use crate::data::record::{self, Record};
 use crate::data::scalar::{Kind, Scalar};
 use crate::data::sql::{Dialect, Quoted, Sql};
 
+/// How many rows of a search are sorted; if there are more, the order is walked.
+const FEW: u32 = 1000;
+
 /// One page of a listing, by the parent's key; [`Scalar::Null`] where the list has no parent.
 pub struct Pages<R: Record> {
     pub listing: Listing<R>,
@@ -50,6 +53,7 @@ impl<R: Record> Source for Pages<R> {
     fn statement(&self, dialect: Dialect, parents: &[Scalar]) -> Statement {
         let mut sql = Sql::new(dialect);
         match (&self.listing.list.scope, dialect) {
+            (Scope::Root, Dialect::Postgres) if self.listing.is_search() => self.write_search(&mut sql),
             (Scope::Root, _) => self.write_slice(&mut sql),
             (_, Dialect::Postgres) => self.write_lateral(&mut sql, parents),
             (_, Dialect::Sqlite) => self.write_window(&mut sql, parents),
@@ -98,8 +102,33 @@ impl<R: Record> Pages<R> {
         sql.push("select ");
         self.write_selected(sql);
         self.write_walk(sql, None);
-        scope::write_order(sql, &self.listing, &self.page);
-        sql.push(" limit ").bind(self.probe());
+        self.write_end(sql);
+    }
+
+    /// The page of a search. A trigram index knows no order: what it finds must be sorted, and a common word is found so
+    /// often that to walk the order and look at each row is quicker by far. Which it is only the index can tell, so it is
+    /// asked in the same statement; the planner would guess, and guesses wrong both ways.
+    ///
+    /// One of the two is empty, so together they are in the order of the other.
+    fn write_search(&self, sql: &mut Sql) {
+        let key = Quoted(record::key_column::<R>());
+        sql.push(format_args!("with found as materialized (select t.{key} as key"));
+        self.write_walk(sql, None);
+        sql.push(format_args!(" limit {}) (select ", FEW + 1));
+        self.write_selected(sql);
+        sql.push(format_args!(
+            " from {} t where t.{key} = any(array(select key from found))",
+            Quoted(record::table::<R>())
+        ));
+        sql.push(format_args!(" and (select count(*) from found) <= {FEW}"));
+        self.write_end(sql);
+        sql.push(") union all (select ");
+        let walk = Self { listing: self.listing.walked(), page: self.page.clone() };
+        walk.write_selected(sql);
+        walk.write_walk(sql, None);
+        sql.push(format_args!(" and (select count(*) from found) > {FEW}"));
+        walk.write_end(sql);
+        sql.push(")");
     }
 
     /// For each parent the page as a walk of its own, which stops at the limit. The nested loop that LATERAL means
@@ -142,6 +171,11 @@ impl<R: Record> Pages<R> {
                 sql.push(format_args!(", r.{}", Quoted(&name)));
             }
         }
+    }
+
+    fn write_end(&self, sql: &mut Sql) {
+        scope::write_order(sql, &self.listing, &self.page);
+        sql.push(" limit ").bind(self.probe());
     }
 
     fn write_walk(&self, sql: &mut Sql, parents: Option<&[Scalar]>) {

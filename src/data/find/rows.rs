@@ -40,7 +40,7 @@ impl<R: Record> Unique<R> {
         Self { column: column.as_str(), lower: false, record: PhantomData }
     }
 
-    /// By the text of `column`, whatever its case: keys are given in lower case.
+    /// By the text of `column`, whatever the case of A to Z in it: keys are given in lower case.
     pub fn by_lower(column: Column<R>) -> Self {
         Self { lower: true, ..Self::by(column) }
     }
@@ -110,11 +110,10 @@ impl<R: Record> Unique<R> {
     fn write_column(&self, sql: &mut Sql) {
         let column = Quoted(self.column);
         if self.lower {
-            sql.push(format_args!("lower(t.{column})"));
+            sql.lower(format_args!("t.{column}"));
         } else {
-            sql.push(format_args!("t.{column}"));
+            sql.push(format_args!("t.{column}")).bytewise();
         }
-        sql.bytewise();
     }
 }
 

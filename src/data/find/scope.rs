@@ -2,11 +2,12 @@
 //!
 //! Everywhere `t` is the record's table, `j` the table that links it, `k` the parents' keys.
 
+use super::rows::write_columns;
 use crate::data::list::{Listing, On, Scope, SortKey};
 use crate::data::page::{Cursor, PageSpec};
 use crate::data::record::{self, Record};
 use crate::data::scalar::{Kind, Scalar};
-use crate::data::sql::{Quoted, Sql};
+use crate::data::sql::{Dialect, Quoted, Sql};
 
 /// Which of a listing's tables a statement needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,19 @@ pub(super) fn write_rows<R: Record>(
         }
         Scope::Children { column } => {
             sql.push(format_args!("{} t where t.{} = k.key", Quoted(table), Quoted(column)));
+            next = " and ";
+        }
+        Scope::Through { table: link, parent, target } if sql.dialect == Dialect::Postgres => {
+            sql.push(format_args!("{} j", Quoted(link)));
+            if tables == Tables::All || !listing.conditions.is_empty() {
+                // `offset 0` keeps the planner to a walk of the link that looks each row up by its key, and stops in
+                // time. Left to itself it joins what other indexes find by the conditions, and sorts it.
+                sql.push(" cross join lateral (select ");
+                write_columns::<R>(sql);
+                sql.push(format_args!(" from {} t where t.{} = j.{}", Quoted(table), Quoted(key), Quoted(target)));
+                sql.push(" offset 0) t");
+            }
+            sql.push(format_args!(" where j.{} = k.key", Quoted(parent)));
             next = " and ";
         }
         Scope::Through { table: link, parent, target } => {
@@ -108,10 +122,10 @@ fn write_sort_key(sql: &mut Sql, key: &SortKey) {
     let column = Quoted(key.column);
     match key.on {
         On::Record => sql.push(format_args!("t.{column}")),
-        On::Lower => sql.push(format_args!("lower(t.{column})")),
+        On::Lower => sql.lower(format_args!("t.{column}")),
         On::Link => sql.push(format_args!("j.{column}")),
     };
-    if key.kind == Kind::Text {
+    if key.kind == Kind::Text && key.on != On::Lower {
         sql.bytewise();
     }
 }
