@@ -6,6 +6,7 @@ mod model;
 mod support;
 
 mod architecture;
+mod bad_input;
 mod buyers;
 mod docs;
 mod edge;
