@@ -27,7 +27,8 @@ pub fn up(dialect: &Dialect) -> String {
         create unique index products_sku on products (sku collate {bytes});
         -- The storefront: what is sold, by price.
         create index products_price on products (price_cents, id) where active;
-        -- What is no longer sold.
+        -- What is sold, and what no longer is, by age.
+        create index products_active on products (id) where active;
         create index products_inactive on products (id) where not active;
 
         {search}

@@ -16,6 +16,8 @@ const MAX_SEARCH: usize = 200;
 pub struct Condition {
     pub(super) column: &'static str,
     pub(super) test: Test,
+    /// Tested on the rows that a walk of another index meets, and hidden from the planner.
+    walked: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,8 +34,6 @@ pub(super) enum Test {
         lower: bool,
     },
     Contains(String),
-    /// The same, hidden from the trigram index and from the planner, who takes it that half the rows pass.
-    ContainsWalked(String),
 }
 
 impl Condition {
@@ -92,7 +92,7 @@ impl Condition {
     }
 
     fn new(column: impl ColumnTrait, test: Test) -> Self {
-        Self { column: column.as_str(), test }
+        Self { column: column.as_str(), test, walked: false }
     }
 
     /// Whether the test fixes the column to one value.
@@ -100,22 +100,30 @@ impl Condition {
         matches!(self.test, Test::True(_) | Test::Word(_) | Test::Equals(_))
     }
 
-    /// Whether the test looks for a part of a text.
+    /// Whether the test asks an index for a part of a text.
     pub(super) fn is_search(&self) -> bool {
-        matches!(self.test, Test::Contains(_))
+        matches!(self.test, Test::Contains(_)) && !self.walked
     }
 
-    /// The same test, for rows that are met in walking another index.
-    pub(super) fn walked(&self) -> Self {
-        let test = match self.test.clone() {
-            Test::Contains(part) => Test::ContainsWalked(part),
-            test => test,
-        };
-        Self { test, ..*self }
+    /// The same condition, for the rows that a walk of another index meets.
+    pub(super) fn walked(mut self) -> Self {
+        self.walked = true;
+        self
     }
 
     /// Writes the test of table `t` as `table`, with `key` its primary key column.
     pub(super) fn write(&self, sql: &mut Sql, table: &str, key: &str) {
+        if self.walked {
+            // No index serves this form, and the planner takes it that half the rows pass: it walks the path.
+            sql.push("coalesce(");
+            self.write_test(sql, table, key);
+            sql.push(", false)");
+        } else {
+            self.write_test(sql, table, key);
+        }
+    }
+
+    fn write_test(&self, sql: &mut Sql, table: &str, key: &str) {
         let column = Quoted(self.column);
         match &self.test {
             Test::True(true) => {
@@ -154,9 +162,6 @@ impl Condition {
                     write_text(sql);
                     sql.push(" < ").bind(Scalar::Text(end));
                 }
-            }
-            Test::ContainsWalked(part) => {
-                sql.push(format_args!("coalesce(t.{column} ilike ")).bind(Scalar::Text(like(part))).push(", false)");
             }
             Test::Contains(part) => match sql.dialect {
                 Dialect::Postgres => {

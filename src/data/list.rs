@@ -147,6 +147,14 @@ impl Path {
         }
     }
 
+    /// Hides a condition from all indexes, unless this path's own has its column.
+    fn walk(&self, condition: Condition) -> Condition {
+        let own = self.given.contains(&condition.column)
+            || self.only.contains(&condition)
+            || self.sort.iter().any(|key| key.column == condition.column);
+        if own { condition } else { condition.walked() }
+    }
+
     fn serves(&self, conditions: &[Condition]) -> bool {
         let fixed = |column: &&str| conditions.iter().any(|c| c.column == *column && c.is_equality());
         self.given.iter().all(fixed)
@@ -202,7 +210,8 @@ impl<R: Record> List<R> {
             }));
         };
         let descending = order.map_or(self.paths[path].descending, |order| order.descending);
-        Ok(Listing { list: self, path, descending, conditions: conditions.into() })
+        let listing = Listing { list: self, path, descending, conditions: conditions.into() };
+        Ok(if listing.is_search() { listing } else { listing.walked() })
     }
 
     fn new(name: &'static str, scope: Scope) -> Self {
@@ -229,9 +238,10 @@ impl<R: Record> Listing<R> {
         self.conditions.iter().any(Condition::is_search)
     }
 
-    /// The same listing, for a walk along its path that uses no other index.
+    /// The same listing, along the path and by no other index.
     pub(super) fn walked(&self) -> Self {
-        Self { conditions: self.conditions.iter().map(Condition::walked).collect(), ..*self }
+        let path = &self.list.paths[self.path];
+        Self { conditions: self.conditions.iter().map(|condition| path.walk(condition.clone())).collect(), ..*self }
     }
 
     /// What binds a cursor to this list and order: FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/) of their names,

@@ -9,24 +9,35 @@
 //!   are collected in one window again, which is what bounds the statements of a request by its depth;
 //! - more than [`MAX_BATCH`] keys split, and are still answered together;
 //! - an error or a panic of a load reaches every waiter as an error;
-//! - batches are polled by the request's own task: dropping the request drops them, and nothing of another request.
+//! - batches are polled by the request's own task: dropping the request drops them, and nothing of another request;
+//! - keys that nobody waits for any more when a window closes are not loaded, unless others of the window are.
+//!
+//! A load may be asked for and awaited in other tasks too, as long as the request runs; without it there is nobody to
+//! dispatch it, so it answers [`LoadError::Undriven`] rather than never. A resolver that wakes itself is still waited
+//! for; one that leaves its waking to the runtime (`tokio::task::yield_now`, another task) asks in a window of its own.
+//! A load may itself load, but never the keys it is loading.
 //!
 //! Nothing here uses a Tokio primitive, whose cooperative budget would split a batch of more than 128 keys.
 
 mod drive;
 mod group;
+#[cfg(test)]
+mod tests;
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::dataloader::Loader;
+use sea_orm::DbErr;
 
 use super::error::Error;
 use super::fetch::{Fetch, Fetcher};
 use super::find::Source;
+use drive::Signal;
 use group::{AnyGroup, Group};
 
 /// The most keys one call of a loader gets.
@@ -39,6 +50,8 @@ pub enum LoadError<E> {
     Loader(E),
     /// The loader panicked.
     Panicked,
+    /// Nobody drives the loaders, or the drive ended before the load: see [`Loaders::drive`].
+    Undriven,
 }
 
 impl From<LoadError<Error>> for Error {
@@ -46,6 +59,7 @@ impl From<LoadError<Error>> for Error {
         match error {
             LoadError::Loader(error) => error,
             LoadError::Panicked => Error::Panicked,
+            LoadError::Undriven => DbErr::Custom("a load was awaited outside Loaders::drive".to_owned()).into(),
         }
     }
 }
@@ -65,10 +79,14 @@ struct State {
     sources: HashMap<TypeId, Box<dyn Any + Send>>,
     /// Groups that collect keys and wait for quiescence.
     collecting: Vec<Arc<dyn AnyGroup>>,
+    /// The drive, while there is one.
+    driver: Option<Arc<Signal>>,
+    /// Whether there is one, for loads to see.
+    driven: Arc<AtomicBool>,
 }
 
 impl Loaders {
-    /// Loads one key through any loader of the ecosystem. The future must be polled under [`Loaders::drive`].
+    /// Loads one key through any loader of the ecosystem, while [`Loaders::drive`] runs.
     pub fn load<L, K>(
         &self,
         loader: &Arc<L>,
@@ -80,13 +98,19 @@ impl Loaders {
         K: Clone + Eq + Hash + Send + Sync + 'static,
     {
         let mut state = self.lock();
+        let State { groups, collecting, driver, driven, .. } = &mut *state;
         let identity = (TypeId::of::<Group<L, K>>(), Arc::as_ptr(loader).addr());
-        let group =
-            state.groups.entry(identity).or_insert_with(|| Arc::new(Group::<L, K>::new(loader.clone()))).clone();
+        let group = groups
+            .entry(identity)
+            .or_insert_with(|| Arc::new(Group::<L, K>::new(loader.clone(), driven.clone())))
+            .clone();
         let group = group.as_any().downcast::<Group<L, K>>().expect("the identity holds the type");
         let (load, starts_collecting) = Group::ask(&group, key);
         if starts_collecting {
-            state.collecting.push(group);
+            collecting.push(group);
+            let driver = driver.clone();
+            drop(state);
+            driver.inspect(|driver| driver.asked());
         }
         load
     }

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use super::context::{RequestContext, Settings};
 use super::documents::Documents;
 use super::error::{self, Code};
-use super::{Graph, graph};
+use super::{Graph, graph, variables};
 use crate::data::databases::{Databases, Needs};
 use crate::data::ledger::Ledger;
 
@@ -45,7 +45,11 @@ impl Executor {
     pub async fn execute(&self, mut request: Request, envelope: Envelope) -> Response {
         let Shared { graph, documents, databases, settings } = &*self.shared;
         let ledger = Arc::new(Ledger::default());
-        let mut response = match documents.parse(&request.query) {
+        let document = documents.parse(&request.query).and_then(|document| {
+            variables::check(&document, request.operation_name.as_deref(), &request.variables)?;
+            Ok(document)
+        });
+        let mut response = match document {
             Err(error) => Response::from_errors(vec![error]),
             Ok(document) => {
                 request.set_parsed_query(document);

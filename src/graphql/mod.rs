@@ -12,6 +12,7 @@ mod id;
 mod node;
 pub mod resource;
 mod scalars;
+mod variables;
 mod viewer;
 
 use async_graphql::{Context, EmptyMutation, EmptySubscription, ID, Interface, MergedObject, Result, Schema};

@@ -31,19 +31,21 @@ impl Record for product::Row {
 /// All products.
 static ALL: LazyLock<List<product::Row>> = LazyLock::new(|| {
     List::root("products")
-        .path(
-            Path::by(product::Column::Id)
-                .also(product::Column::Active)
-                .also(product::Column::Name),
-        )
+        .path(Path::by(product::Column::Id).only(active(true)).also(product::Column::Name))
+        .path(Path::by(product::Column::Id).only(active(false)).also(product::Column::Name))
+        .path(Path::by(product::Column::Id).also(product::Column::Name))
         .path(
             Path::by(product::Column::PriceCents)
                 .ascending()
-                .only(Condition::flag(product::Column::Active, true))
+                .only(active(true))
                 .also(product::Column::PriceCents)
                 .also(product::Column::Name),
         )
 });
+
+fn active(active: bool) -> Condition {
+    Condition::flag(product::Column::Active, active)
+}
 
 static UNITS_SOLD: LazyLock<Aggregate<UnitsSold>> = LazyLock::new(|| {
     Aggregate::over::<items::Entity>("product.units_sold", items::Column::ProductId)
@@ -160,8 +162,8 @@ impl Default for ProductFilter {
 
 impl Filter<product::Row> for ProductFilter {
     fn apply(self, selection: &mut Selection<product::Row>) -> Result<(), Error> {
-        if let Some(active) = self.active {
-            selection.only(Condition::flag(product::Column::Active, active));
+        if let Some(wanted) = self.active {
+            selection.only(active(wanted));
         }
         let price = self.price.unwrap_or_default();
         if let Some(min) = price.min_cents {

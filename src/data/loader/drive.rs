@@ -13,34 +13,42 @@ use futures_util::task::AtomicWaker;
 
 use super::Loaders;
 
-/// How often an execution that keeps waking itself is polled before others get their turn.
+/// How many turns an execution and its batches get before other tasks get theirs.
 const MAX_TURNS: usize = 64;
 
 impl Loaders {
     /// Runs `execution`, whose loads come from these loaders, to its end.
+    ///
+    /// Batches are part of this future and end with it; whoever waits for one longer than that gets
+    /// [`LoadError::Undriven`](super::LoadError::Undriven). What is driven later finds the answers of what was driven
+    /// before.
+    ///
+    /// # Panics
+    /// When these loaders are being driven already: executions at the same time have loaders of their own.
     pub async fn drive<F: Future>(&self, execution: F) -> F::Output {
         let mut execution = pin!(execution);
-        let mut batches: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
-        let signal = Arc::new(Signal::default());
-        let waker = Waker::from(signal.clone());
+        let mut batches = Batches::new();
+        let signal = Arc::new(Signal::new());
+        let execution_waker = signal.waker(EXECUTION);
+        let batches_waker = signal.waker(BATCHES);
+        let _driver = Driver::new(self, signal.clone());
         poll_fn(|outer| {
-            signal.outer.register(outer.waker());
-            let mut context = Context::from_waker(&waker);
+            signal.begin(outer.waker());
             for _ in 0..MAX_TURNS {
-                signal.state.store(POLLING, Ordering::Release);
-                if let Poll::Ready(output) = execution.as_mut().poll(&mut context) {
-                    return Poll::Ready(output);
-                }
-                if signal.was_woken() {
-                    continue;
-                }
-                // Quiescence: what is still pending waits for loads, or for something outside.
-                batches.extend(self.take_collecting().into_iter().map(|group| group.dispatch()));
-                while let Poll::Ready(Some(())) = batches.poll_next_unpin(&mut context) {}
-                if !signal.rest() {
+                if signal.take(EXECUTION) {
+                    if let Poll::Ready(output) = execution.as_mut().poll(&mut Context::from_waker(&execution_waker)) {
+                        return Poll::Ready(output);
+                    }
+                } else if signal.take(ASKED | BATCHES) {
+                    // Quiescence: what is still pending waits for loads, or for something outside.
+                    batches.extend(self.take_collecting().into_iter().filter_map(|group| group.dispatch()));
+                    run(&mut batches, &batches_waker);
+                } else if signal.rest() {
                     return Poll::Pending;
                 }
             }
+            // What is in flight goes on under an execution that never rests.
+            run(&mut batches, &batches_waker);
             outer.waker().wake_by_ref();
             Poll::Pending
         })
@@ -48,36 +56,100 @@ impl Loaders {
     }
 }
 
-const RESTING: u8 = 0;
-const POLLING: u8 = 1;
-const WOKEN: u8 = 2;
+type Batches = FuturesUnordered<BoxFuture<'static, ()>>;
 
-/// Tells a wake-up during a poll, which only means "again", from one that must wake the task.
-#[derive(Default)]
-struct Signal {
+fn run(batches: &mut Batches, waker: &Waker) {
+    while let Poll::Ready(Some(())) = batches.poll_next_unpin(&mut Context::from_waker(waker)) {}
+}
+
+/// The right to dispatch what is asked of some loaders.
+struct Driver<'a>(&'a Loaders);
+
+impl<'a> Driver<'a> {
+    fn new(loaders: &'a Loaders, signal: Arc<Signal>) -> Self {
+        let mut state = loaders.lock();
+        assert!(state.driver.is_none(), "these loaders are being driven already");
+        state.driver = Some(signal);
+        state.driven.store(true, Ordering::Release);
+        Self(loaders)
+    }
+}
+
+impl Drop for Driver<'_> {
+    fn drop(&mut self) {
+        let collecting = {
+            let mut state = self.0.lock();
+            state.driver = None;
+            state.driven.store(false, Ordering::Release);
+            std::mem::take(&mut state.collecting)
+        };
+        // A batch that is dropped tells those who wait for it.
+        collecting.into_iter().for_each(|group| drop(group.dispatch()));
+    }
+}
+
+/// The execution was woken.
+const EXECUTION: u8 = 1;
+/// A batch was woken.
+const BATCHES: u8 = 2;
+/// A group began to collect.
+const ASKED: u8 = 4;
+/// The drive waits to be woken.
+const RESTING: u8 = 8;
+
+/// What is to be done: a wake-up while there is still something else to do need not wake the task.
+pub(super) struct Signal {
     state: AtomicU8,
     outer: AtomicWaker,
 }
 
+// Only read-modify-writes: a plain store could overtake the loads of the poll after it, and so hide a wake-up from it.
 impl Signal {
-    fn was_woken(&self) -> bool {
-        self.state.load(Ordering::Acquire) == WOKEN
+    fn new() -> Self {
+        Self { state: AtomicU8::new(EXECUTION | ASKED), outer: AtomicWaker::new() }
     }
 
-    /// Ends the polling; true if there was a wake-up meanwhile, so that there is more to do.
+    fn waker(self: &Arc<Self>, part: u8) -> Waker {
+        Waker::from(Arc::new(Part { signal: self.clone(), part }))
+    }
+
+    /// A group began to collect, perhaps in another task.
+    pub fn asked(&self) {
+        self.raise(ASKED);
+    }
+
+    fn raise(&self, part: u8) {
+        if self.state.fetch_or(part, Ordering::AcqRel) == RESTING {
+            self.outer.wake();
+        }
+    }
+
+    fn begin(&self, outer: &Waker) {
+        self.outer.register(outer);
+        self.state.fetch_and(!RESTING, Ordering::AcqRel);
+    }
+
+    fn take(&self, parts: u8) -> bool {
+        self.state.fetch_and(!parts, Ordering::AcqRel) & parts != 0
+    }
+
+    /// Ends the polling, unless there is something to do.
     fn rest(&self) -> bool {
-        self.state.swap(RESTING, Ordering::AcqRel) == WOKEN
+        self.state.compare_exchange(0, RESTING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
-impl Wake for Signal {
+struct Part {
+    signal: Arc<Signal>,
+    part: u8,
+}
+
+impl Wake for Part {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.swap(WOKEN, Ordering::AcqRel) == RESTING {
-            self.outer.wake();
-        }
+        self.signal.raise(self.part);
     }
 }

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::hash::Hash;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -21,13 +22,15 @@ type Answer<L, K> = Result<Option<<L as Loader<K>>::Value>, LoadError<<L as Load
 pub(super) trait AnyGroup: Send + Sync {
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 
-    /// Closes the window: the future loads what it collected and answers all who asked in it.
-    fn dispatch(self: Arc<Self>) -> BoxFuture<'static, ()>;
+    /// Closes the window: the future loads what it collected and answers all who asked in it. None if nobody waits.
+    fn dispatch(self: Arc<Self>) -> Option<BoxFuture<'static, ()>>;
 }
 
 /// One loader and the keys it was asked for.
 pub(super) struct Group<L: Loader<K>, K: Clone + Eq + Hash + Send + Sync + 'static> {
     loader: Arc<L>,
+    /// Whether somebody dispatches.
+    driven: Arc<AtomicBool>,
     keys: Mutex<Keys<L, K>>,
 }
 
@@ -37,7 +40,7 @@ struct Keys<L: Loader<K>, K: Clone + Eq + Hash + Send + Sync + 'static> {
 }
 
 enum Known<L: Loader<K>, K: Clone + Eq + Hash + Send + Sync + 'static> {
-    /// Asked for in this window, and answered with it.
+    /// Asked for first in this window, and answered with it.
     Asked(Arc<Window>),
     Answered(Answer<L, K>),
 }
@@ -66,8 +69,8 @@ where
     L::Error: Sync,
     K: Clone + Eq + Hash + Send + Sync + 'static,
 {
-    pub fn new(loader: Arc<L>) -> Self {
-        Self { loader, keys: Mutex::new(Keys { known: HashMap::new(), collecting: None }) }
+    pub fn new(loader: Arc<L>, driven: Arc<AtomicBool>) -> Self {
+        Self { loader, driven, keys: Mutex::new(Keys { known: HashMap::new(), collecting: None }) }
     }
 
     /// Adds a key to the window, and tells whether it is the window's first.
@@ -97,24 +100,18 @@ where
     }
 
     async fn load(&self, keys: &[K]) {
-        let answers = match AssertUnwindSafe(self.loader.load(keys)).catch_unwind().await {
+        // Inside an async block also the call itself is caught: not every loader is an async function.
+        let load = async { self.loader.load(keys).await };
+        let mut answers = match AssertUnwindSafe(load).catch_unwind().await {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) => Err(LoadError::Loader(error)),
             // The panic hook has logged it.
             Err(_) => Err(LoadError::Panicked),
         };
         let mut known = self.lock();
-        match answers {
-            Ok(mut found) => {
-                for key in keys {
-                    known.known.insert(key.clone(), Known::Answered(Ok(found.remove(key))));
-                }
-            }
-            Err(error) => {
-                for key in keys {
-                    known.known.insert(key.clone(), Known::Answered(Err(error.clone())));
-                }
-            }
+        for key in keys {
+            let answer = answers.as_mut().map(|found| found.remove(key)).map_err(|error| error.clone());
+            known.known.insert(key.clone(), Known::Answered(answer));
         }
     }
 
@@ -133,16 +130,49 @@ where
         self
     }
 
-    fn dispatch(self: Arc<Self>) -> BoxFuture<'static, ()> {
-        let Some(Collecting { window, new, after }) = self.lock().collecting.take() else {
-            return std::future::ready(()).boxed();
-        };
-        async move {
-            join_all(new.chunks(MAX_BATCH).map(|keys| self.load(keys))).await;
-            join_all(after.iter().map(|earlier| earlier.over())).await;
-            window.end();
+    fn dispatch(self: Arc<Self>) -> Option<BoxFuture<'static, ()>> {
+        let mut keys = self.lock();
+        let Collecting { window, new, after } = keys.collecting.take()?;
+        // It is held here, by each of its keys, and by those who wait for it.
+        let wanted = Arc::strong_count(&window) > 1 + new.len();
+        drop(keys);
+        let batch = Batch { group: self, window, new, after };
+        wanted.then(|| batch.run().boxed())
+    }
+}
+
+/// The keys of a closed window. However it ends, those who wait are told; without an answer its keys are forgotten.
+struct Batch<L: Loader<K>, K: Clone + Eq + Hash + Send + Sync + 'static> {
+    group: Arc<Group<L, K>>,
+    window: Arc<Window>,
+    new: Vec<K>,
+    after: Vec<Arc<Window>>,
+}
+
+impl<L, K> Batch<L, K>
+where
+    L: Loader<K>,
+    L::Error: Sync,
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+{
+    async fn run(mut self) {
+        join_all(self.new.chunks(MAX_BATCH).map(|keys| self.group.load(keys))).await;
+        self.new.clear();
+        join_all(self.after.iter().map(|earlier| earlier.over())).await;
+    }
+}
+
+impl<L: Loader<K>, K: Clone + Eq + Hash + Send + Sync + 'static> Drop for Batch<L, K> {
+    fn drop(&mut self) {
+        if !self.new.is_empty() {
+            let mut keys = self.group.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            for key in &self.new {
+                if let Some(Known::Asked(_)) = keys.known.get(key) {
+                    keys.known.remove(key);
+                }
+            }
         }
-        .boxed()
+        self.window.end();
     }
 }
 
@@ -202,11 +232,18 @@ where
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let load = &mut *self;
-        std::task::ready!(load.window.poll_over(context, &mut load.waker));
+        if load.window.poll_over(context, &mut load.waker).is_pending() {
+            // In this order: a drive that ends after the first line ends the window after it.
+            return if load.group.driven.load(Ordering::Acquire) {
+                Poll::Pending
+            } else {
+                Poll::Ready(Err(LoadError::Undriven))
+            };
+        }
         match load.group.lock().known.get(&load.key) {
             Some(Known::Answered(answer)) => Poll::Ready(answer.clone()),
-            // A window ends after its keys are answered, and answers are never taken back.
-            _ => Poll::Ready(Err(LoadError::Panicked)),
+            // The drive ended before the window.
+            _ => Poll::Ready(Err(LoadError::Undriven)),
         }
     }
 }
