@@ -29,7 +29,12 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     let metrics = telemetry::metrics()?;
     only_loopback(&config.http)?;
     // Held as long as the process lives.
-    let _lock = prepare(&config, migrate).await?;
+    let _lock = embedded::Lock::of(&config)?;
+    if embedded::is_new(&config) {
+        embedded::create(&config, domain::import::From::Demo).await?;
+    } else {
+        migrate::ensure(&config, migrate).await?;
+    }
     let databases = Databases::open(&config.database).await?;
     let far = config.redis.url.as_ref().map(Far::open).transpose()?;
     let draining = Arc::new(AtomicBool::new(false));
@@ -58,23 +63,12 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
 /// When a file or a database cannot be read, or a row is refused; nothing is imported then.
 pub async fn import(config: Config, from: domain::import::From) -> Result<(), Failure> {
     telemetry::log(&config.log)?;
-    let _lock = prepare(&config, false).await?;
+    let _lock = embedded::Lock::of(&config)?;
+    if embedded::is_new(&config) {
+        return embedded::create(&config, from).await;
+    }
+    migrate::ensure(&config, false).await?;
     embedded::import(&config, from).await
-}
-
-/// Makes the database ready to be used, or says why it is not.
-async fn prepare(config: &Config, migrate: bool) -> Result<Option<embedded::Lock>, Failure> {
-    if config.database.url.is_some() {
-        migrate::ensure(config, migrate).await?;
-        return Ok(None);
-    }
-    let lock = embedded::Lock::take(&config.database.data_dir)?;
-    if embedded::is_new(&config.database.data_dir) {
-        embedded::create(config).await?;
-    } else {
-        migrate::ensure(config, migrate).await?;
-    }
-    Ok(Some(lock))
 }
 
 /// Until there is identity, whoever reaches the server may do everything.

@@ -43,15 +43,16 @@ impl Lock {
     }
 }
 
-/// Whether there is no database yet. One whose creation broke off does not count.
-pub fn is_new(data_dir: &Path) -> bool {
-    !data_dir.join("shoal.db").exists() || data_dir.join("shoal.new").exists()
+/// Whether the embedded database is meant and not there yet. One whose creation broke off does not count.
+pub fn is_new(config: &Config) -> bool {
+    let data_dir = &config.database.data_dir;
+    config.database.url.is_none() && (!data_dir.join("shoal.db").exists() || data_dir.join("shoal.new").exists())
 }
 
-/// Makes the database and imports the demo data.
-pub async fn create(config: &Config) -> Result<(), Failure> {
+/// Makes the database and imports what it begins with.
+pub async fn create(config: &Config, from: From) -> Result<(), Failure> {
     let data_dir = &config.database.data_dir;
-    tracing::info!("making an embedded database with demo data in {}", data_dir.display());
+    tracing::info!("making an embedded database in {}", data_dir.display());
     // While the mark is there, what is in the directory is not yet a database.
     let mark = data_dir.join("shoal.new");
     File::create(&mark)?;
@@ -62,7 +63,11 @@ pub async fn create(config: &Config) -> Result<(), Failure> {
         }
     }
     migrate::apply(config).await?;
-    import(config, From::Demo).await?;
+    if let From::Demo = from {
+        // Whose the data are goes where they go.
+        std::fs::write(data_dir.join("NOTICE"), import::demo_notice())?;
+    }
+    import(config, from).await?;
     std::fs::remove_file(mark)?;
     Ok(())
 }
@@ -70,7 +75,7 @@ pub async fn create(config: &Config) -> Result<(), Failure> {
 /// Imports into the configured database, with a progress bar.
 pub async fn import(config: &Config, from: From) -> Result<(), Failure> {
     let databases = Databases::open(&config.database.unhurried()).await?;
-    let report = import::run(&databases, from, &mut Bar::default()).await;
+    let report = import::run(&databases, from, &Bar::default()).await;
     databases.close().await;
     tracing::info!("{}", report?);
     Ok(())

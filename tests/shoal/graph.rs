@@ -58,11 +58,6 @@ impl Graph {
         inputs(&self.named(name)["inputFields"])
     }
 
-    /// Whether a type has fields to select.
-    pub fn is_composite(&self, field: &Value) -> bool {
-        matches!(text(&self.named(&written(&field["type"]).1)["kind"]), "OBJECT" | "INTERFACE")
-    }
-
     /// Every list.
     pub fn connections(&self) -> Vec<Connection> {
         let lists = self.fields().filter(|(_, field)| written(&field["type"]).1.ends_with("Connection"));

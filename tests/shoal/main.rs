@@ -2,6 +2,8 @@
 //!
 //! Needs the stack of `./shoal-stack`; `./test` brings one.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on fails.
+
 mod model;
 mod support;
 
@@ -17,4 +19,5 @@ mod lists;
 mod plans;
 mod schema;
 mod smoke;
+mod statements;
 mod walks;

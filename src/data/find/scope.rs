@@ -27,12 +27,26 @@ pub(super) fn write_rows<R: Record>(
     tables: Tables,
 ) -> &'static str {
     let (table, key) = (record::table::<R>(), record::key_column::<R>());
+    let fenced = sql.dialect == Dialect::Postgres && matches!(listing.list.scope, Scope::Root) && listing.is_search();
     let mut next = " where ";
     sql.push(" from ");
     if let Some(parents) = parents {
         sql.keys_table(parents.iter().cloned()).push(" cross join ");
     }
     match &listing.list.scope {
+        Scope::Root if fenced => {
+            // `offset 0` keeps all other indexes out of what the trigram index is asked.
+            sql.push("(select ");
+            write_columns::<R>(sql);
+            sql.push(format_args!(" from {} t", Quoted(table)));
+            for condition in listing.conditions.iter().filter(|condition| condition.is_search()) {
+                sql.push(next);
+                condition.write(sql, table, key);
+                next = " and ";
+            }
+            sql.push(" offset 0) t");
+            next = " where ";
+        }
         Scope::Root => {
             sql.push(format_args!("{} t", Quoted(table)));
         }
@@ -62,7 +76,7 @@ pub(super) fn write_rows<R: Record>(
             next = " and ";
         }
     }
-    for condition in listing.conditions.iter() {
+    for condition in listing.conditions.iter().filter(|condition| !(fenced && condition.is_search())) {
         sql.push(next);
         condition.write(sql, table, key);
         next = " and ";

@@ -145,7 +145,7 @@ fn spoilt(right: &str) -> Vec<(&'static str, String)> {
         ("a huge text", cursor(&(binding, vec![Scalar::Text("x".repeat(500_000)); values.len() + 1]))),
         ("a number that does not end", URL_SAFE_NO_PAD.encode([0xff; 32])),
     ];
-    if bytes.len() % 3 != 0 {
+    if !bytes.len().is_multiple_of(3) {
         wrong.push(("padding as it was once", STANDARD.encode(&bytes)));
     }
     wrong.extend((0..bytes.len()).map(|length| ("its beginning", URL_SAFE_NO_PAD.encode(&bytes[..length]))));

@@ -24,6 +24,9 @@ const TABLES: [(&str, &str); 8] = [
 #[derive(Debug)]
 pub struct Row(Map<String, Value>);
 
+/// The type and the ids of what a list holds.
+type Listed = (&'static str, Vec<i64>);
+
 /// All rows of a database.
 pub struct Model {
     tables: HashMap<&'static str, Vec<Row>>,
@@ -32,7 +35,7 @@ pub struct Model {
     /// Where `totalCount` stops.
     pub count_cap: usize,
     /// Lists that were asked for, by what was asked: their types and ids.
-    pub(super) lists: RefCell<HashMap<String, Option<(&'static str, Vec<i64>)>>>,
+    pub(super) lists: RefCell<HashMap<String, Option<Listed>>>,
 }
 
 impl Row {

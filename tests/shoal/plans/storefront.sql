@@ -64,7 +64,7 @@ select 'SKU-' || n,
            || ' ' || substr(md5(n::text), 1, 8) || ' ' || n % 64 || ' OZ',
        repeat('Good for you. ', 1 + n % 30),
        case when n % 9 = 0 then 99 else 50 + floor(exp(random() * 7))::bigint end,
-       'USD', n % 100, n % 9 < 5,
+       'USD', n % 100, n > 60000 or n > 20000 and n % 9 < 5,
        '2016-06-01Z'::timestamptz + n * interval '5 minutes'
 from generate_series(1, 68000) n;
 

@@ -6,7 +6,7 @@ mod stack;
 
 pub use app::{Answer, TestApp};
 pub use gate::Gate;
-pub use stack::{Backend, Database, Node, Stack, command, eventually};
+pub use stack::{Backend, Database, Stack, command, eventually};
 
 /// Makes each test twice: `name::postgres` with a primary, two replicas and Redis, and `name::sqlite`, embedded.
 #[macro_export]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use url::Url;
@@ -81,10 +81,6 @@ impl Node {
     pub async fn connect(&self, database: &str) -> PgConnection {
         let options: PgConnectOptions = self.url(database).as_str().parse().unwrap();
         options.disable_statement_logging().connect().await.unwrap()
-    }
-
-    pub async fn pool(&self, database: &str) -> PgPool {
-        PgPoolOptions::new().max_connections(4).connect(self.url(database).as_str()).await.unwrap()
     }
 
     /// Statements this server has run in a database, as pg_stat_statements counts them.
