@@ -22,6 +22,9 @@ use crate::support::{Backend, Database, TestApp, command, eventually};
 use judge::{BIG, Plan, Request, plans};
 use values::Values;
 
+/// Its columns are those of the primary key, which PostgreSQL would then search from end to end: rows do not show that.
+const UNMISSED: &str = "post_tags_tag";
+
 /// A server whose plans are known.
 struct Planned {
     app: TestApp,
@@ -154,23 +157,18 @@ impl Planned {
     }
 }
 
-/// A storefront, or what the environment names.
+#[tokio::test]
 #[allow(clippy::disallowed_methods)]
-async fn storefront() -> Arc<Database> {
-    let database = Database::empty(Backend::Postgres).await;
-    if let Some(directory) = std::env::var_os("SHOAL_TEST_FULL_DATA") {
+async fn every_statement_walks_its_index() {
+    let other_data = std::env::var_os("SHOAL_TEST_FULL_DATA");
+    let database = Arc::new(Database::empty(Backend::Postgres).await);
+    if let Some(directory) = &other_data {
         let imported = command(&database).arg("import").arg(directory).output().unwrap();
         assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
     } else {
         database.execute(include_str!("plans/storefront.sql")).await;
     }
     database.execute("vacuum analyze").await;
-    Arc::new(database)
-}
-
-#[tokio::test]
-async fn every_statement_walks_its_index() {
-    let database = storefront().await;
     let values = Values::of(&database).await;
     let (mut custom, mut generic) =
         tokio::join!(Planned::start(&database, "force_custom_plan"), Planned::start(&database, "force_generic_plan"));
@@ -187,7 +185,10 @@ async fn every_statement_walks_its_index() {
     assert!(faults.is_empty(), "{} plans; among them:\n{}", faults.len(), faults[..faults.len().min(5)].join("\n\n"));
 
     drop(generic);
-    each_index_is_missed(&database, &mut custom).await;
+    // Other data need not have what makes each index worth its while.
+    if other_data.is_none() {
+        each_index_is_missed(&database, &mut custom).await;
+    }
 }
 
 /// Without any one index, some request that it served is found to be run badly: so there is no index too many, and what
@@ -201,16 +202,16 @@ async fn each_index_is_missed(database: &Database, planned: &mut Planned) {
     let indexes: BTreeMap<String, [String; 2]> = serde_json::from_str(&database.text(indexes).await.unwrap()).unwrap();
     let seen = std::mem::take(&mut planned.seen);
     for (index, [table, definition]) in indexes {
-        if planned.tables[&table] <= BIG {
+        if planned.tables[&table] <= BIG || index == UNMISSED {
             continue;
         }
-        let mut served: Vec<_> =
-            seen.iter().filter(|(_, plan)| plan.uses(&index)).map(|(request, _)| request.clone()).collect();
+        // For each statement, one request in which the index served it.
+        let served = seen.iter().filter(|(_, plan)| plan.uses(&index));
+        let served: BTreeMap<_, _> = served.map(|(request, plan)| (&plan.statement, request)).collect();
         assert!(!served.is_empty(), "no statement uses {index}");
-        served.dedup_by(|one, other| Arc::ptr_eq(one, other));
         database.execute(&format!("drop index {index}")).await;
         let mut missed = false;
-        for request in served.iter().take(20) {
+        for request in served.values() {
             planned.ask(request).await.unwrap();
             missed = !planned.faults().is_empty();
             planned.seen.clear();
@@ -219,6 +220,6 @@ async fn each_index_is_missed(database: &Database, planned: &mut Planned) {
             }
         }
         database.execute(&definition).await;
-        assert!(missed, "without {index} nothing is found to be wrong: {:?}", served[0].about);
+        assert!(missed, "without {index} nothing is found to be wrong");
     }
 }

@@ -153,3 +153,33 @@ impl Wake for Part {
         self.signal.raise(self.part);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drive_rests_only_when_there_is_nothing_to_do() {
+        let signal = Signal::new();
+        assert!(!signal.rest() && signal.take(EXECUTION) && !signal.take(EXECUTION));
+        assert!(!signal.rest() && signal.take(ASKED | BATCHES));
+        assert!(signal.rest());
+        signal.begin(Waker::noop());
+        signal.raise(BATCHES);
+        assert!(!signal.rest() && signal.take(ASKED | BATCHES) && signal.rest());
+    }
+
+    #[test]
+    fn only_the_first_signal_wakes_a_task_that_rests() {
+        let (signal, task) = (Arc::new(Signal::new()), Arc::new(Signal::new()));
+        signal.begin(&task.waker(BATCHES));
+        signal.raise(EXECUTION);
+        assert!(!task.take(BATCHES), "it does not rest yet");
+        signal.take(EXECUTION | ASKED);
+        assert!(signal.rest());
+        signal.asked();
+        assert!(task.take(BATCHES));
+        signal.raise(EXECUTION);
+        assert!(!task.take(BATCHES), "it is on its way");
+    }
+}

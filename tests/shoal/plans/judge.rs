@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use super::values::TOO_SHORT;
+
 /// A table of more rows is never scanned, and more rows are never sorted.
 pub const BIG: f64 = 1000.0;
 
@@ -80,7 +82,7 @@ impl Plan {
     ///   only for texts whose letters are not three together, of which every name has some.
     fn most_read(&self, request: &Request) -> f64 {
         let has = |part: &str| self.statement.contains(part);
-        if self.is_aggregate() || request.about.contains("5 O") {
+        if self.is_aggregate() || request.about.contains(TOO_SHORT) {
             f64::INFINITY
         } else if has(" ilike ") {
             40_000.0

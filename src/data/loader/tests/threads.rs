@@ -89,8 +89,11 @@ fn signals_of_two_threads_are_both_heard() {
         let signals = signals.clone();
         std::thread::spawn(move || {
             for round in 1..=ROUNDS {
-                // The second comes sooner or later after the first.
-                (0..round * sender % 500).for_each(|_| std::hint::spin_loop());
+                // The second comes when the first is heard, in a drive that is about to rest; or at about the same time.
+                while sender == 1 && round % 2 == 0 && signals.heard[0].load(Ordering::Acquire) < round {
+                    std::hint::spin_loop();
+                }
+                (0..round * sender % 16).for_each(|_| std::hint::spin_loop());
                 signals.sent[sender].store(round, Ordering::Release);
                 signals.waker.wait().wake_by_ref();
                 let patience = Instant::now() + PATIENCE;
