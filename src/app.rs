@@ -17,6 +17,9 @@ use crate::graphql::execute::Executor;
 use crate::http::{self, Server};
 use crate::{domain, telemetry};
 
+/// How long connections to databases may take to close: a request that was cut off holds one until its statement ends.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Why a command failed: the text is for whoever started it.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -52,7 +55,9 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     greet(&config, listener.local_addr()?);
     tokio::spawn(telemetry::upkeep(metrics));
     drain(listener, http::router(server, options), draining, &config.http).await?;
-    databases.close().await;
+    if tokio::time::timeout(FAREWELL, databases.close()).await.is_err() {
+        tracing::warn!("statements in work were cut off");
+    }
     tracing::info!("stopped");
     Ok(())
 }

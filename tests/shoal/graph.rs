@@ -24,6 +24,8 @@ pub struct Connection {
 #[derive(Clone, Debug)]
 pub struct Input {
     pub name: String,
+    /// The type as it is written: `[ID!]!`.
+    pub written: String,
     /// The type, without brackets and exclamation marks.
     pub kind: String,
 }
@@ -124,7 +126,11 @@ impl Connection {
 
 fn inputs(list: &Value) -> Vec<Input> {
     let list = list.as_array().into_iter().flatten();
-    list.map(|input| Input { name: text(&input["name"]).to_owned(), kind: written(&input["type"]).1 }).collect()
+    list.map(|input| {
+        let (written, kind) = written(&input["type"]);
+        Input { name: text(&input["name"]).to_owned(), written, kind }
+    })
+    .collect()
 }
 
 /// A type as it is written, and its bare name.

@@ -17,7 +17,7 @@ use world::HUB;
 crate::on_both!(walks_under_inserts, a_cursor_outlives_its_row);
 
 /// Added rows, at most: a list that grew as fast as it is walked would have no end.
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 30;
 /// Pages for which the next round waits, over all walks.
 const PAGES: usize = 4;
 

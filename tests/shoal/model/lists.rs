@@ -156,7 +156,12 @@ impl Model {
         if !served.iter().any(|served| served.trim_end_matches("_ASC").trim_end_matches("_DESC") == column) {
             return None;
         }
-        let mut rows: Vec<_> = rows.into_iter().filter(|row| self.matches(kind, row, &filter)).collect();
+        let asked = format!("{owner} {key:?} {name} {}", Value::from(filter.clone()));
+        let mut matching = self.matching.borrow_mut();
+        let matching = matching
+            .entry(asked)
+            .or_insert_with(|| rows.into_iter().filter(|row| self.matches(kind, row, &filter)).map(Row::id).collect());
+        let mut rows: Vec<_> = matching.iter().map(|id| self.get(table, *id)).collect();
         rows.sort_by_cached_key(|row| (self.sort_key(row, column, key), row.id()));
         if direction == "DESC" {
             rows.reverse();

@@ -31,10 +31,12 @@ type Listed = (&'static str, Vec<i64>);
 pub struct Model {
     tables: HashMap<&'static str, Vec<Row>>,
     /// Rows by table, column and number: primary and foreign keys.
-    by_key: HashMap<(&'static str, String, i64), Vec<usize>>,
+    by_key: HashMap<(&'static str, &'static str, i64), Vec<usize>>,
     /// Where `totalCount` stops.
     pub count_cap: usize,
-    /// Lists that were asked for, by what was asked: their types and ids.
+    /// The ids of the rows of a list that match a filter, by what was asked, once it was.
+    pub(super) matching: RefCell<HashMap<String, Vec<i64>>>,
+    /// The same of whole lists in order, with their types.
     pub(super) lists: RefCell<HashMap<String, Option<Listed>>>,
 }
 
@@ -59,8 +61,13 @@ impl Row {
 impl Model {
     /// Reads all tables.
     pub async fn of(database: &Database) -> Self {
-        let mut model =
-            Self { tables: HashMap::new(), by_key: HashMap::new(), count_cap: 10_000, lists: RefCell::default() };
+        let mut model = Self {
+            tables: HashMap::new(),
+            by_key: HashMap::new(),
+            count_cap: 10_000,
+            matching: RefCell::default(),
+            lists: RefCell::default(),
+        };
         let (object, array) = match database {
             Database::Postgres { .. } => ("json_build_object", "json_agg"),
             Database::Sqlite { .. } => ("json_object", "json_group_array"),
@@ -73,7 +80,7 @@ impl Model {
             model.tables.insert(table, rows.into_iter().map(Row::read).collect());
             for (place, row) in model.tables[table].iter().enumerate() {
                 for column in columns.split(' ').filter(|column| *column == "id" || column.ends_with("_id")) {
-                    let key = (table, column.to_owned(), row.int(column));
+                    let key = (table, column, row.int(column));
                     model.by_key.entry(key).or_default().push(place);
                 }
             }
@@ -86,8 +93,8 @@ impl Model {
     }
 
     /// The rows of a table whose `column` is `key`.
-    pub fn where_is(&self, table: &'static str, column: &str, key: i64) -> Vec<&Row> {
-        let places = self.by_key.get(&(table, column.to_owned(), key)).map(Vec::as_slice).unwrap_or_default();
+    pub fn where_is(&self, table: &'static str, column: &'static str, key: i64) -> Vec<&Row> {
+        let places = self.by_key.get(&(table, column, key)).map(Vec::as_slice).unwrap_or_default();
         places.iter().map(|place| &self.tables[table][*place]).collect()
     }
 

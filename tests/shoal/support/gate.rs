@@ -13,7 +13,12 @@ pub struct Gate {
 
 impl Gate {
     pub async fn open(server: Url) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::open_at(server, 0).await
+    }
+
+    /// The same on a port, where a gate was before.
+    pub async fn open_at(server: Url, port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let mut url = server.clone();
         url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
         let target = (server.host_str().unwrap().to_owned(), server.port().unwrap());

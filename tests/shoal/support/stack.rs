@@ -82,19 +82,6 @@ impl Node {
         let options: PgConnectOptions = self.url(database).as_str().parse().unwrap();
         options.disable_statement_logging().connect().await.unwrap()
     }
-
-    /// Statements this server has run in a database, as pg_stat_statements counts them.
-    pub async fn statements(&self, database: &str) -> i64 {
-        let mut connection = self.connect("shoal").await;
-        sqlx::query_scalar(
-            "select coalesce(sum(calls), 0)::bigint from pg_stat_statements s
-             join pg_database d on d.oid = s.dbid where d.datname = $1",
-        )
-        .bind(database)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap()
-    }
 }
 
 impl Database {

@@ -8,7 +8,7 @@ use crate::model::global;
 use crate::support::{Backend, Database};
 
 /// Rows of each list before anything is added.
-const ROWS: usize = 18;
+const ROWS: usize = 12;
 /// One object of each type has long lists.
 pub const HUB: i64 = 10;
 /// In the order of their bytes, which no locale has; some twice.
@@ -59,7 +59,7 @@ pub async fn make(database: &Database) {
 /// Adds a row to every list: before, among or behind those that were there.
 pub async fn add(database: &Database, round: usize) {
     // Neither number has a factor in common with the number of places: rounds jump about.
-    let place = Place::new(round * 7 % (ROWS + 2), 1 + round / (ROWS + 2), round * 5 % (ROWS + 6));
+    let place = Place::new(round * 3 % (ROWS + 2), 1 + round / (ROWS + 2), round * 5 % (ROWS + 6));
     let place = Place { id: place.id - 10, ..place };
     execute(database, &rows(&place)).await;
 }
