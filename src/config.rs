@@ -23,6 +23,10 @@ pub struct Config {
     pub redis: Redis,
     pub graphql: context::Settings,
     pub log: Log,
+    /// The step of a write at which a test stops the process.
+    #[cfg(feature = "fault-points")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault_point: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -99,6 +103,8 @@ impl Default for Config {
                 document_cache_bytes: 8 << 20,
             },
             log: Log { filter: "info,sqlx=warn,sea_orm_migration=warn".to_owned(), format: LogFormat::Text },
+            #[cfg(feature = "fault-points")]
+            fault_point: None,
         }
     }
 }
@@ -122,6 +128,10 @@ impl Config {
             let urls: Vec<_> =
                 urls.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
             figment = figment.merge(("database.replicas", urls));
+        }
+        #[cfg(feature = "fault-points")]
+        {
+            figment = figment.merge(named("SHOAL_FAULT_POINT", "fault_point"));
         }
         if let Some(listen) = flags.listen {
             figment = figment.merge(("http.listen", listen));

@@ -1,9 +1,10 @@
 //! What the storefront sells.
 
 use sea_orm::{FromQueryResult, entity::prelude::*};
+use serde::{Deserialize, Serialize};
 
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "products")]
 pub struct Model {
     #[sea_orm(primary_key)]
@@ -35,7 +36,7 @@ pub struct Model {
 }
 
 /// A product without its `description`: what lists read.
-#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult, Serialize, Deserialize)]
 pub struct Row {
     pub id: i64,
     pub sku: String,

@@ -119,6 +119,11 @@ impl Databases {
         &self.shared.writer
     }
 
+    /// The server that takes writes.
+    pub fn writer_name(&self) -> &str {
+        self.shared.primary.name()
+    }
+
     /// A reader that goes from server to server until one answers: a replica in turn, the others, the primary.
     pub fn reader(&self, needs: &Needs) -> Reader<'_> {
         let replicas = if needs.primary { &[] } else { &self.shared.replicas[..] };

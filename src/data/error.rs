@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use sea_orm::{DbErr, RuntimeErr};
+use sqlx::error::DatabaseError;
 
 /// A failure that every waiter of a shared load can be handed: cheap to clone.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -12,6 +13,18 @@ pub enum Error {
     /// The client's: the text is written for them.
     #[error("{0}")]
     BadInput(String),
+    /// The client's: what they want to change does not exist; the name is that of its type.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The client's: what they ask for contradicts what was done before. The text is written for them.
+    #[error("{0}")]
+    Conflict(String),
+    /// Another row has a value that must be unique: the name of the index that says so, `table_column` by convention.
+    #[error("a value is taken: {0}")]
+    Taken(String),
+    /// A transaction lost against others, and was undone: it may be run again.
+    #[error("a transaction lost against others")]
+    Contention(#[source] Arc<DbErr>),
     /// No server could be asked. Trying again later may help.
     #[error("no database can be reached")]
     Unavailable(#[source] Arc<DbErr>),
@@ -31,6 +44,21 @@ impl Error {
         Self::BadInput(text.into())
     }
 
+    /// Whether the client is to blame, and nobody else need know.
+    pub fn is_clients(&self) -> bool {
+        matches!(self, Self::BadInput(_) | Self::NotFound(_) | Self::Conflict(_))
+    }
+
+    /// What a transaction found changed under it, although no database said so.
+    pub fn contention() -> Self {
+        Self::Contention(Arc::new(DbErr::Custom("a row went away meanwhile".to_owned())))
+    }
+
+    /// Whether the same transaction may succeed when it is run again.
+    pub fn is_contention(&self) -> bool {
+        matches!(self, Self::Contention(_))
+    }
+
     /// Whether another server might answer where this one did not.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
@@ -39,7 +67,15 @@ impl Error {
 
 impl From<DbErr> for Error {
     fn from(cause: DbErr) -> Self {
-        if unreachable_server(&cause) { Self::Unavailable(Arc::new(cause)) } else { Self::Database(Arc::new(cause)) }
+        if let Some(index) = taken(&cause) {
+            return Self::Taken(index);
+        }
+        let kind = match () {
+            () if unreachable_server(&cause) => Self::Unavailable,
+            () if lost(&cause) => Self::Contention,
+            () => Self::Database,
+        };
+        kind(Arc::new(cause))
     }
 }
 
@@ -47,6 +83,37 @@ impl From<sqlx::Error> for Error {
     fn from(cause: sqlx::Error) -> Self {
         DbErr::Query(RuntimeErr::SqlxError(Arc::new(cause))).into()
     }
+}
+
+/// What a database said, if it was a database.
+fn refusal(cause: &DbErr) -> Option<&dyn DatabaseError> {
+    match cause {
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => cause.as_database_error(),
+        _ => None,
+    }
+}
+
+/// The unique index that a row violates.
+fn taken(cause: &DbErr) -> Option<String> {
+    let refusal = refusal(cause).filter(|refusal| refusal.is_unique_violation())?;
+    // SQLite tells the index of an expression, and the table and column of others.
+    let name = refusal.constraint().map(str::to_owned).or_else(|| {
+        let (_, what) = refusal.message().rsplit_once(": ")?;
+        Some(what.trim_start_matches("index ").trim_matches('\'').replace('.', "_"))
+    });
+    Some(name.unwrap_or_default())
+}
+
+/// Whether a transaction was undone for another's sake. PostgreSQL: 40001 serialization_failure, 40P01
+/// deadlock_detected. SQLite: 5 SQLITE_BUSY and its kinds, whose lowest byte is 5.
+fn lost(cause: &DbErr) -> bool {
+    let code = refusal(cause).and_then(DatabaseError::code);
+    code.is_some_and(|code| match code.parse::<u32>() {
+        Ok(code) if code < 4096 => code & 0xff == 5,
+        _ => code == "40001" || code == "40P01",
+    })
 }
 
 fn unreachable_server(cause: &DbErr) -> bool {

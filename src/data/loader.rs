@@ -141,6 +141,14 @@ impl Loaders {
         self.load(&loader, key)
     }
 
+    /// Forgets every answer: what was read may have changed since. Loads that are under way still answer those who wait
+    /// for them.
+    pub fn forget(&self) {
+        let mut state = self.lock();
+        state.groups.clear();
+        state.sources.clear();
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }

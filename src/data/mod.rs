@@ -4,6 +4,8 @@
 //! table, knows no GraphQL type (it takes `Loader`, the ecosystem's contract, from `async_graphql::dataloader`, and
 //! nothing else), and never lets a caller choose a server.
 //!
+//! Writes go through [`write`] alone: a transaction on the primary, then whoever must know of it.
+//!
 //! One verb per depth: *find* asks the database, *fetch* gets a value from wherever it may come, *load* is batched in
 //! the request.
 
@@ -22,6 +24,7 @@ pub mod record;
 pub mod scalar;
 pub mod secret;
 pub mod sql;
+pub mod write;
 
 pub use databases::{Databases, Needs};
 pub use error::Error;

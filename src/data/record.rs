@@ -39,6 +39,13 @@ pub fn columns<R: Record>() -> impl Iterator<Item = &'static str> {
     Column::<R>::iter().map(|column| column.as_str()).filter(move |name| !bulky.contains(name))
 }
 
+/// The columns of a record in the order of its entity, and what they hold.
+pub fn columns_and_kinds<R: Record>() -> impl Iterator<Item = (&'static str, Kind)> {
+    let bulky: Vec<_> = R::bulky().iter().map(IdenStatic::as_str).collect();
+    let columns = Column::<R>::iter().filter(move |column| !bulky.contains(&column.as_str()));
+    columns.map(|column| (column.as_str(), kind(column)))
+}
+
 /// What a column holds.
 pub fn kind<C: ColumnTrait>(column: C) -> Kind {
     Kind::of(column.def().get_column_type())

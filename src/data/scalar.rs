@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::sea_query::{ArrayType, ColumnType, Value};
-use sea_orm::{DbErr, QueryResult};
+use sea_orm::{DbErr, QueryResult, TryGetable};
 use serde::{Deserialize, Serialize};
 
 /// A value that can be a key, bound to a statement, compared, and written into a cursor.
@@ -37,6 +37,18 @@ impl Key for String {}
 impl From<i64> for Scalar {
     fn from(value: i64) -> Self {
         Self::Int(value)
+    }
+}
+
+impl From<i32> for Scalar {
+    fn from(value: i32) -> Self {
+        Self::Int(value.into())
+    }
+}
+
+impl From<bool> for Scalar {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
     }
 }
 
@@ -77,6 +89,20 @@ impl Scalar {
             Kind::Text => Self::Text(row.try_get_by(column)?),
             Kind::Time => row.try_get_by::<DateTime<Utc>, _>(column)?.into(),
         })
+    }
+
+    /// Reads `column` of a row; NULL is [`Scalar::Null`].
+    pub fn read_nullable(row: &QueryResult, column: &str, kind: Kind) -> Result<Self, DbErr> {
+        fn read<T: Into<Scalar> + TryGetable>(row: &QueryResult, column: &str) -> Result<Scalar, DbErr> {
+            Ok(row.try_get_by::<Option<T>, _>(column)?.map_or(Scalar::Null, Into::into))
+        }
+        match kind {
+            Kind::Bool => read::<bool>(row, column),
+            Kind::Int => read::<i32>(row, column),
+            Kind::BigInt => read::<i64>(row, column),
+            Kind::Text => read::<String>(row, column),
+            Kind::Time => read::<DateTime<Utc>>(row, column),
+        }
     }
 
     /// Whether this can be compared with a column of `kind`: a cursor comes from outside.

@@ -5,7 +5,8 @@
 
 use std::fmt::Write;
 
-use sea_orm::sea_query::Value;
+use chrono::SecondsFormat;
+use sea_orm::sea_query::{ArrayType, Value, sea_value_to_json_value};
 use sea_orm::{DbBackend, Statement};
 
 use super::scalar::Scalar;
@@ -15,6 +16,25 @@ use super::scalar::Scalar;
 pub enum Dialect {
     Postgres,
     Sqlite,
+}
+
+impl Dialect {
+    /// What time it is, as an expression: not when the transaction began. SQLite's in the form in which sqlx writes and
+    /// the migrations' defaults do.
+    pub fn now(self) -> &'static str {
+        match self {
+            Self::Postgres => "clock_timestamp()",
+            Self::Sqlite => "replace(strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), '.000+', '+')",
+        }
+    }
+
+    /// The function that chooses the greatest of its arguments.
+    pub fn latest(self) -> &'static str {
+        match self {
+            Self::Postgres => "greatest",
+            Self::Sqlite => "max",
+        }
+    }
 }
 
 /// A statement under construction.
@@ -61,6 +81,40 @@ impl Sql {
                 self.bind_array(keys).push(")) k")
             }
         }
+    }
+
+    /// Writes a subquery or function that yields `rows`, as `v`, with columns `c1`, `c2`, … All rows have `width` values,
+    /// those of a column of one type.
+    pub fn rows_table(&mut self, rows: Vec<Vec<Value>>, width: usize) -> &mut Self {
+        match self.dialect {
+            Dialect::Postgres => {
+                let mut columns = vec![Vec::with_capacity(rows.len()); width];
+                for (column, value) in rows.into_iter().flat_map(|row| row.into_iter().enumerate()) {
+                    columns[column].push(value);
+                }
+                self.push("unnest(");
+                for (index, column) in columns.into_iter().enumerate() {
+                    let kind = column.first().map_or(ArrayType::BigInt, element);
+                    self.push(if index == 0 { "" } else { ", " });
+                    self.bind_value(Value::Array(kind, Some(Box::new(column))));
+                }
+                self.push(") v(");
+            }
+            Dialect::Sqlite => {
+                let rows: Vec<_> = rows.iter().map(|row| row.iter().map(json_of).collect::<Vec<_>>()).collect();
+                self.push("(select ");
+                for index in 0..width {
+                    let comma = if index == 0 { "" } else { ", " };
+                    self.push(format_args!("{comma}json_extract(value, '$[{index}]') as c{}", index + 1));
+                }
+                self.push(" from json_each(").bind_value(serde_json::json!(rows).to_string().into());
+                return self.push(")) v");
+            }
+        }
+        for index in 0..width {
+            self.push(if index == 0 { "" } else { ", " }).push(format_args!("c{}", index + 1));
+        }
+        self.push(")")
     }
 
     /// Writes the test that what was written before it is one of the keys.
@@ -118,13 +172,37 @@ impl Sql {
         }
     }
 
-    fn bind_value(&mut self, value: Value) -> &mut Self {
+    /// Binds one value of any type and writes its placeholder.
+    pub fn bind_value(&mut self, value: Value) -> &mut Self {
         self.values.push(value);
         let number = self.values.len();
         match self.dialect {
             Dialect::Postgres => self.push(format_args!("${number}")),
             Dialect::Sqlite => self.push(format_args!("?{number}")),
         }
+    }
+}
+
+/// The type of an array of such values.
+///
+/// # Panics
+/// For a type that no column here has.
+fn element(value: &Value) -> ArrayType {
+    match value {
+        Value::Bool(_) => ArrayType::Bool,
+        Value::Int(_) => ArrayType::Int,
+        Value::BigInt(_) => ArrayType::BigInt,
+        Value::String(_) => ArrayType::String,
+        Value::ChronoDateTimeUtc(_) => ArrayType::ChronoDateTimeUtc,
+        other => panic!("rows of {other:?} are written one by one"),
+    }
+}
+
+/// A value as SQLite's JSON functions give it back: what `Sql::bind_value` would have bound.
+fn json_of(value: &Value) -> serde_json::Value {
+    match value {
+        Value::ChronoDateTimeUtc(Some(time)) => time.to_rfc3339_opts(SecondsFormat::AutoSi, false).into(),
+        other => sea_value_to_json_value(other),
     }
 }
 

@@ -1,0 +1,201 @@
+//! The statements of a transaction. Each returns the rows that it touched, without their bulky columns.
+
+use sea_orm::sea_query::Value;
+use sea_orm::{ActiveModelTrait, ActiveValue, IdenStatic, Iterable};
+
+use super::change::Image;
+use super::transaction::Active;
+use crate::data::record::{self, Column, Record};
+use crate::data::scalar::Scalar;
+use crate::data::sql::{Dialect, Quoted, Sql};
+
+/// The column that tells when a row last changed.
+const UPDATED_AT: &str = "updated_at";
+
+/// Values for columns.
+#[derive(Default)]
+pub(super) struct Assignments(Vec<(&'static str, Value)>);
+
+impl Assignments {
+    pub fn of<R: Record>(row: Active<R>) -> Self {
+        let set = Column::<R>::iter().filter_map(|column| match row.get(column) {
+            ActiveValue::Set(value) => Some((column.as_str(), value)),
+            ActiveValue::Unchanged(_) | ActiveValue::NotSet => None,
+        });
+        Self(set.collect())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn text(column: &'static str, value: String) -> Self {
+        Self(vec![(column, value.into())])
+    }
+}
+
+/// What a transaction keeps others from doing with the rows it finds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    Nothing,
+    /// To delete them.
+    Existence,
+    /// To change them; others may still come to refer to them.
+    Row,
+    /// To change them or to come to refer to them.
+    All,
+}
+
+pub(super) fn select<R: Record>(dialect: Dialect, keys: Vec<R::Key>, hold: Hold) -> Sql {
+    let mut sql = Sql::new(dialect);
+    sql.push("select ");
+    write_columns::<R>(&mut sql, "");
+    sql.push(format_args!(" from {} where ", Quoted(record::table::<R>())));
+    let key = Quoted(record::key_column::<R>());
+    sql.push(format_args!("{key}")).is_any_of(keys.into_iter().map(Into::into));
+    sql.push(format_args!(" order by {key}"));
+    // SQLite has one writer at a time.
+    if dialect == Dialect::Postgres {
+        sql.push(match hold {
+            Hold::Nothing => "",
+            Hold::Existence => " for key share",
+            Hold::Row => " for no key update",
+            Hold::All => " for update",
+        });
+    }
+    sql
+}
+
+pub(super) fn children<R: Record>(dialect: Dialect, column: Column<R>, parent: i64) -> Sql {
+    let mut sql = Sql::new(dialect);
+    sql.push("select ");
+    write_columns::<R>(&mut sql, "");
+    sql.push(format_args!(" from {} where {} = ", Quoted(record::table::<R>()), Quoted(column.as_str())));
+    sql.bind(parent.into());
+    sql
+}
+
+pub(super) fn by_texts<R: Record>(dialect: Dialect, column: Column<R>, values: Vec<String>) -> Sql {
+    let mut sql = Sql::new(dialect);
+    sql.push("select ");
+    write_columns::<R>(&mut sql, "");
+    sql.push(format_args!(" from {} where {}", Quoted(record::table::<R>()), Quoted(column.as_str())));
+    sql.bytewise().is_any_of(values.into_iter().map(Scalar::Text));
+    sql
+}
+
+/// Rows that name the same columns: one as values, several as arrays of them. Where a `unique` text column is taken
+/// already, nothing happens.
+pub(super) fn insert<R: Record>(dialect: Dialect, rows: Vec<Assignments>, unique: Option<&str>) -> Sql {
+    let mut sql = Sql::new(dialect);
+    let names: Vec<_> = rows.first().map_or(&[][..], |row| &row.0).iter().map(|(name, _)| *name).collect();
+    sql.push(format_args!("insert into {} (", Quoted(record::table::<R>())));
+    for (index, name) in names.iter().enumerate() {
+        sql.push(if index == 0 { "" } else { ", " }).push(Quoted(name));
+    }
+    sql.push(") ");
+    let mut rows: Vec<Vec<Value>> =
+        rows.into_iter().map(|row| row.0.into_iter().map(|(_, value)| value).collect()).collect();
+    if unique.is_none() && rows.len() == 1 {
+        sql.push("values (");
+        for (index, value) in rows.remove(0).into_iter().enumerate() {
+            sql.push(if index == 0 { "" } else { ", " }).bind_value(value);
+        }
+        sql.push(")");
+    } else {
+        sql.push("select * from ").rows_table(rows, names.len());
+    }
+    if let Some(unique) = unique {
+        // SQLite takes `on` for the join's without a `where`.
+        sql.push(" where true on conflict (").push(Quoted(unique)).bytewise().push(") do nothing");
+    }
+    returning::<R>(&mut sql);
+    sql
+}
+
+/// `updated_at` becomes now, or a microsecond later than it was, if the clock has not come that far: two versions of a row
+/// never have the same.
+pub(super) fn update<R: Record>(dialect: Dialect, key: R::Key, old: &Image, columns: Assignments) -> Sql {
+    let mut sql = Sql::new(dialect);
+    sql.push(format_args!("update {} set ", Quoted(record::table::<R>())));
+    let mut comma = "";
+    for (name, value) in columns.0 {
+        sql.push(comma).push(Quoted(name)).push(" = ").bind_value(value);
+        comma = ", ";
+    }
+    if let Some(Scalar::Time(updated)) = old.get(UPDATED_AT) {
+        let (now, latest) = (dialect.now(), dialect.latest());
+        sql.push(comma).push(format_args!("{} = {latest}({now}, ", Quoted(UPDATED_AT)));
+        sql.bind(Scalar::Time(updated + 1)).push(")");
+    }
+    sql.push(format_args!(" where {} = ", Quoted(record::key_column::<R>()))).bind(key.into());
+    returning::<R>(&mut sql);
+    sql
+}
+
+/// Adds an amount to a column of each row, which is given by its key and as it is.
+pub(super) fn add<R: Record>(dialect: Dialect, column: Column<R>, amounts: &[(i64, &Image, i64)]) -> Sql {
+    let mut sql = Sql::new(dialect);
+    let (table, column) = (Quoted(record::table::<R>()), Quoted(column.as_str()));
+    sql.push(format_args!("update {table} set {column} = {table}.{column} + v.c2"));
+    let is_dated = record::columns::<R>().any(|name| name == UPDATED_AT);
+    if is_dated {
+        let (now, latest) = (dialect.now(), dialect.latest());
+        sql.push(format_args!(", {} = {latest}({now}, v.c3)", Quoted(UPDATED_AT)));
+    }
+    let row = |(key, old, amount): &(i64, &Image, i64)| {
+        let mut row = vec![Scalar::Int(*key).bind(), Scalar::Int(*amount).bind()];
+        if let Some(Scalar::Time(updated)) = old.get(UPDATED_AT) {
+            row.push(Scalar::Time(updated + 1).bind());
+        }
+        row
+    };
+    sql.push(" from ").rows_table(amounts.iter().map(row).collect(), if is_dated { 3 } else { 2 });
+    sql.push(format_args!(" where {table}.{} = v.c1", Quoted(record::key_column::<R>())));
+    returning::<R>(&mut sql);
+    sql
+}
+
+pub(super) fn delete<R: Record>(dialect: Dialect, column: Column<R>, value: Scalar) -> Sql {
+    let mut sql = Sql::new(dialect);
+    sql.push(format_args!("delete from {} where {} = ", Quoted(record::table::<R>()), Quoted(column.as_str())));
+    sql.bind(value);
+    returning::<R>(&mut sql);
+    sql
+}
+
+/// Removes the links of a parent with all but `targets`.
+pub(super) fn unlink(dialect: Dialect, table: &str, columns: [&str; 2], parent: i64, targets: Vec<i64>) -> Sql {
+    let [parent_column, target_column] = columns.map(Quoted);
+    let mut sql = Sql::new(dialect);
+    sql.push(format_args!("delete from {} where {parent_column} = ", Quoted(table))).bind(parent.into());
+    sql.push(format_args!(" and not ({target_column}")).is_any_of(targets.into_iter().map(Scalar::Int));
+    sql.push(format_args!(") returning {target_column}"));
+    sql
+}
+
+/// Adds the links of a parent with those of `targets` that it has not.
+pub(super) fn link(dialect: Dialect, table: &str, columns: [&str; 2], parent: i64, targets: Vec<i64>) -> Sql {
+    let [parent_column, target_column] = columns.map(Quoted);
+    let mut sql = Sql::new(dialect);
+    sql.push(format_args!("insert into {} ({parent_column}, {target_column}) select ", Quoted(table)));
+    sql.bind(parent.into()).push(", k.key from ").keys_table(targets.into_iter().map(Scalar::Int));
+    sql.push(format_args!(" where true on conflict do nothing returning {target_column}"));
+    sql
+}
+
+fn returning<R: Record>(sql: &mut Sql) {
+    sql.push(" returning ");
+    // SQLite knows the columns of the table that is written by their bare names only.
+    let table = match sql.dialect {
+        Dialect::Postgres => format!("{}.", Quoted(record::table::<R>())),
+        Dialect::Sqlite => String::new(),
+    };
+    write_columns::<R>(sql, &table);
+}
+
+fn write_columns<R: Record>(sql: &mut Sql, table: &str) {
+    for (index, column) in record::columns::<R>().enumerate() {
+        sql.push(if index == 0 { "" } else { ", " }).push(format_args!("{table}{}", Quoted(column)));
+    }
+}
