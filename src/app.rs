@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Config, Http};
 use crate::data::Databases;
 use crate::data::cache::Far;
+use crate::data::write::{CountChanges, Writes};
 use crate::graphql::execute::Executor;
 use crate::http::{self, Server};
 use crate::{domain, telemetry};
@@ -38,11 +39,14 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     } else {
         migrate::ensure(&config, migrate).await?;
     }
+    #[cfg(feature = "fault-points")]
+    config.fault_point.iter().for_each(|step| crate::data::write::fault::stop_at(step.clone()));
     let databases = Databases::open(&config.database).await?;
     let far = config.redis.url.as_ref().map(Far::open).transpose()?;
+    let writes = Writes::new(databases.clone(), Arc::new(CountChanges));
     let draining = Arc::new(AtomicBool::new(false));
     let server = Server {
-        executor: Executor::new(databases.clone(), config.graphql.clone()),
+        executor: Executor::new(databases.clone(), writes, config.graphql.clone()),
         databases: databases.clone(),
         far,
         metrics: metrics.clone(),

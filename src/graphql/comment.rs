@@ -25,8 +25,9 @@ impl Record for comment::Model {
 }
 
 /// All comments.
-static ALL: LazyLock<List<comment::Model>> =
-    LazyLock::new(|| List::root("comments").path(Path::by(comment::Column::CreatedAt).also(comment::Column::CreatedAt)));
+static ALL: LazyLock<List<comment::Model>> = LazyLock::new(|| {
+    List::root("comments").path(Path::by(comment::Column::CreatedAt).also(comment::Column::CreatedAt))
+});
 
 /// The comments on a post.
 pub static BY_POST: LazyLock<List<comment::Model>> = LazyLock::new(|| {

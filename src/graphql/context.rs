@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use entity::user;
 use serde::{Deserialize, Serialize};
 
 use crate::data::databases::{Databases, Needs};
@@ -9,6 +10,7 @@ use crate::data::fetch::Fetcher;
 use crate::data::ledger::Ledger;
 use crate::data::loader::Loaders;
 use crate::data::page::PageLimits;
+use crate::data::write::Writes;
 
 /// How much a request may ask for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,16 +34,39 @@ impl Settings {
     }
 }
 
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Viewer {
+    /// What they may do.
+    pub role: user::Role,
+    /// The account they signed in with, `users.id`.
+    pub user: Option<i64>,
+}
+
+impl Viewer {
+    /// Identity is not configured: the server listens on loopback only, and all who reach it may do everything.
+    pub const ANYBODY: Self = Self { role: user::Role::Admin, user: None };
+
+    /// Whose idempotency keys theirs are.
+    pub fn scope(&self) -> String {
+        self.user.map_or_else(|| "anybody".to_owned(), |user| format!("user:{user}"))
+    }
+}
+
 /// The context of one request.
 pub struct RequestContext {
+    pub viewer: Viewer,
     pub loaders: Loaders,
     pub fetcher: Fetcher,
+    pub writes: Writes,
+    pub ledger: Arc<Ledger>,
     pub settings: Arc<Settings>,
 }
 
 impl RequestContext {
-    pub fn new(databases: &Databases, needs: Needs, ledger: Arc<Ledger>, settings: Arc<Settings>) -> Self {
-        let fetcher = Fetcher::new(databases.clone(), needs, ledger);
-        Self { loaders: Loaders::default(), fetcher, settings }
+    pub fn new(databases: &Databases, needs: Needs, writes: Writes, settings: Arc<Settings>) -> Self {
+        let ledger = Arc::new(Ledger::default());
+        let fetcher = Fetcher::new(databases.clone(), needs, ledger.clone());
+        Self { viewer: Viewer::ANYBODY, loaders: Loaders::default(), fetcher, writes, ledger, settings }
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_graphql::ServerError;
-use async_graphql::parser::{parse_query, types::ExecutableDocument};
+use async_graphql::parser::parse_query;
+use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition};
 use moka::sync::Cache;
 
 /// How deep brackets may nest. The parser descends with them and would overflow the stack of its thread, which ends the
@@ -40,6 +41,15 @@ impl Documents {
         self.parsed.insert(text.into(), Arc::new(document.clone()));
         Ok(document)
     }
+}
+
+/// The operation that a request means; none if it does not say which of several.
+pub fn operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<&'a OperationDefinition> {
+    let operation = match &document.operations {
+        DocumentOperations::Single(operation) => Some(operation),
+        DocumentOperations::Multiple(operations) => name.and_then(|name| operations.get(name)),
+    };
+    operation.map(|operation| &operation.node)
 }
 
 /// How deep the brackets of a document nest, outside strings and comments; no less than the parser may see.

@@ -11,6 +11,7 @@ use crate::data;
 pub enum Code {
     BadUserInput,
     NotFound,
+    Conflict,
     Unavailable,
     Internal,
 }
@@ -20,6 +21,7 @@ impl Code {
         match self {
             Self::BadUserInput => "BAD_USER_INPUT",
             Self::NotFound => "NOT_FOUND",
+            Self::Conflict => "CONFLICT",
             Self::Unavailable => "UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
@@ -28,15 +30,16 @@ impl Code {
     fn of(error: &data::Error) -> Self {
         match error {
             data::Error::BadInput(_) => Self::BadUserInput,
-            data::Error::Unavailable(_) => Self::Unavailable,
-            data::Error::Vanished(_) => Self::NotFound,
-            data::Error::Database(_) | data::Error::Panicked => Self::Internal,
+            data::Error::Conflict(_) => Self::Conflict,
+            data::Error::Unavailable(_) | data::Error::Contention(_) => Self::Unavailable,
+            data::Error::NotFound(_) | data::Error::Vanished(_) => Self::NotFound,
+            data::Error::Database(_) | data::Error::Taken(_) | data::Error::Panicked => Self::Internal,
         }
     }
 
     fn text(self, error: &data::Error) -> String {
         match self {
-            Self::BadUserInput | Self::NotFound => error.to_string(),
+            Self::BadUserInput | Self::NotFound | Self::Conflict => error.to_string(),
             Self::Unavailable => "the data cannot be reached at the moment".to_owned(),
             Self::Internal => "internal error".to_owned(),
         }
@@ -75,7 +78,7 @@ pub fn request_error(code: Code, message: impl Into<String>) -> ServerError {
 /// fields bring their own path along. Its own errors have no code: they are all the document's or its variables' fault.
 pub fn finish(error: &mut ServerError, request_id: &str) {
     if let Some(fault) = error.source::<Fault>() {
-        if !matches!(fault.cause, data::Error::BadInput(_)) {
+        if !fault.cause.is_clients() {
             let (path, cause) = (format!("{:?}", fault.path), &fault.cause);
             tracing::error!(request_id, path, ?cause, "a field failed");
         }

@@ -3,15 +3,17 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response, Value};
 use futures_util::FutureExt;
 
 use super::context::{RequestContext, Settings};
-use super::documents::Documents;
+use super::documents::{self, Documents};
 use super::error::{self, Code};
 use super::{Graph, graph, variables};
 use crate::data::databases::{Databases, Needs};
 use crate::data::ledger::Ledger;
+use crate::data::write::Writes;
 
 /// Executes requests. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +25,7 @@ struct Shared {
     graph: Graph,
     documents: Documents,
     databases: Databases,
+    writes: Writes,
     settings: Arc<Settings>,
 }
 
@@ -36,34 +39,36 @@ pub struct Envelope {
 }
 
 impl Executor {
-    pub fn new(databases: Databases, settings: Settings) -> Self {
+    pub fn new(databases: Databases, writes: Writes, settings: Settings) -> Self {
         let documents = Documents::new(settings.document_cache_bytes);
-        Self { shared: Arc::new(Shared { graph: graph(), documents, databases, settings: Arc::new(settings) }) }
+        let settings = Arc::new(settings);
+        Self { shared: Arc::new(Shared { graph: graph(), documents, databases, writes, settings }) }
     }
 
     /// Answers a request. Never fails: what goes wrong is in the answer, which [`error::finish`] makes fit for a client.
     pub async fn execute(&self, mut request: Request, envelope: Envelope) -> Response {
-        let Shared { graph, documents, databases, settings } = &*self.shared;
-        let ledger = Arc::new(Ledger::default());
-        let document = documents.parse(&request.query).and_then(|document| {
-            variables::check(&document, request.operation_name.as_deref(), &request.variables)?;
-            Ok(document)
-        });
-        let mut response = match document {
-            Err(error) => Response::from_errors(vec![error]),
-            Ok(document) => {
-                request.set_parsed_query(document);
-                let context = RequestContext::new(databases, envelope.needs, ledger.clone(), settings.clone());
-                let loaders = context.loaders.clone();
-                // Tokio's cooperative budget would split batches of more than 128 keys.
-                let execution = tokio::task::unconstrained(graph.execute(request.data(context)));
-                AssertUnwindSafe(loaders.drive(execution)).catch_unwind().await.unwrap_or_else(|_| {
-                    // The panic hook has logged it.
-                    Response::from_errors(vec![error::request_error(Code::Internal, "internal error")])
-                })
-            }
+        let Shared { graph, documents, databases, writes, settings } = &*self.shared;
+        let Envelope { mut needs, trace } = envelope;
+        let document = match documents.parse(&request.query) {
+            Ok(document) => document,
+            Err(error) => return Response::from_errors(vec![error]),
         };
-        if envelope.trace {
+        let operation = documents::operation(&document, request.operation_name.as_deref());
+        if let Err(error) = variables::check(operation, &request.variables) {
+            return Response::from_errors(vec![error]);
+        }
+        // What a mutation shows is the state that it made, or a later one.
+        needs.primary |= operation.is_some_and(|operation| operation.ty == OperationType::Mutation);
+        request.set_parsed_query(document);
+        let context = RequestContext::new(databases, needs, writes.clone(), settings.clone());
+        let (loaders, ledger) = (context.loaders.clone(), context.ledger.clone());
+        // Tokio's cooperative budget would split batches of more than 128 keys.
+        let execution = tokio::task::unconstrained(graph.execute(request.data(context)));
+        let mut response = AssertUnwindSafe(loaders.drive(execution)).catch_unwind().await.unwrap_or_else(|_| {
+            // The panic hook has logged it.
+            Response::from_errors(vec![error::request_error(Code::Internal, "internal error")])
+        });
+        if trace {
             response.extensions.insert("shoal".to_owned(), account(&ledger));
         }
         response

@@ -9,14 +9,16 @@ mod documents;
 pub mod error;
 pub mod execute;
 mod id;
+mod mutation;
 mod node;
 pub mod resource;
 mod scalars;
 mod variables;
 mod viewer;
 
-use async_graphql::{Context, EmptyMutation, EmptySubscription, ID, Interface, MergedObject, Result, Schema};
+use async_graphql::{Context, EmptySubscription, ID, Interface, MergedObject, Result, Schema};
 
+use mutation::Mutation;
 use resource::{Load, Resource};
 
 /// Declares the resources, each with the part of the root it has: their modules, the interface of all objects with a
@@ -59,11 +61,11 @@ resources! {
 }
 
 /// The executable schema.
-pub type Graph = Schema<Query, EmptyMutation, EmptySubscription>;
+pub type Graph = Schema<Query, Mutation, EmptySubscription>;
 
 /// Builds the schema. It carries no extension: any would cost more than most fields.
 pub fn graph() -> Graph {
-    Schema::build(Query::default(), EmptyMutation, EmptySubscription).finish()
+    Schema::build(Query::default(), Mutation::default(), EmptySubscription).finish()
 }
 
 /// The schema as text, sorted, so that it changes only where the graph does.

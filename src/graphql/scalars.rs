@@ -39,6 +39,12 @@ fn read(text: &str) -> Option<chrono::DateTime<Utc>> {
     (0..=9999).contains(&time.year()).then_some(time)
 }
 
+impl From<DateTime> for chrono::DateTime<Utc> {
+    fn from(time: DateTime) -> Self {
+        time.0
+    }
+}
+
 impl From<chrono::DateTime<Utc>> for DateTime {
     fn from(time: chrono::DateTime<Utc>) -> Self {
         Self(time)
@@ -64,6 +70,32 @@ impl Money {
         let point = if places == 0 { "" } else { "." };
         Self { amount: format!("{sign}{whole}{point}{fraction}"), currency_code }
     }
+}
+
+/// An amount of money that is given.
+#[derive(Clone, Debug, InputObject)]
+pub struct MoneyInput {
+    /// A decimal number with no more places than the currency has: 12.50.
+    pub amount: String,
+    /// The currency's code in ISO 4217: USD.
+    pub currency_code: String,
+}
+
+/// How many minor units, such as cents, an amount is; none if it is not a decimal number, or has too many places.
+pub fn minor_units(amount: &str, currency: &str) -> Option<i64> {
+    let places = minor_digits(currency);
+    let (negative, digits) = amount.strip_prefix('-').map_or((false, amount), |digits| (true, digits));
+    let (whole, fraction) = match digits.split_once('.') {
+        Some((_, "")) => return None,
+        Some(parts) => parts,
+        None => (digits, ""),
+    };
+    let all_digits = whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !all_digits || fraction.len() > places {
+        return None;
+    }
+    let minor: i64 = format!("{whole}{fraction:0<places$}").parse().ok()?;
+    Some(if negative { -minor } else { minor })
 }
 
 /// How many decimal places a currency has. Source: ISO 4217, list one, "minor unit"; all others have two.
@@ -110,5 +142,18 @@ mod tests {
         assert_eq!(amount(1250, "JPY"), "1250");
         assert_eq!(amount(1, "KWD"), "0.001");
         assert_eq!(amount(i64::MIN, "USD"), "-92233720368547758.08");
+    }
+    #[test]
+    fn amounts_are_read_as_they_are_written() {
+        let whole = |amount| minor_units(amount, "USD");
+        assert_eq!(
+            [whole("12.50"), whole("12.5"), whole("12"), whole("-0.05")],
+            [Some(1250), Some(1250), Some(1200), Some(-5)]
+        );
+        for bad in ["", ".", "1.", ".5", "1.005", "1e3", "1,000", "+1", " 1", "--1", "0x1", "99999999999999999999"] {
+            assert_eq!(whole(bad), None, "{bad}");
+        }
+        assert_eq!((minor_units("1250", "JPY"), minor_units("1250.0", "JPY")), (Some(1250), None));
+        assert_eq!(minor_units("0.001", "KWD"), Some(1));
     }
 }

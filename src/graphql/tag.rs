@@ -23,9 +23,8 @@ impl Record for tag::Model {
 }
 
 /// All tags.
-static ALL: LazyLock<List<tag::Model>> = LazyLock::new(|| {
-    List::root("tags").path(Path::by(tag::Column::Name).unique().ascending().also(tag::Column::Name))
-});
+static ALL: LazyLock<List<tag::Model>> =
+    LazyLock::new(|| List::root("tags").path(Path::by(tag::Column::Name).unique().ascending().also(tag::Column::Name)));
 
 /// The tags of a post.
 pub static BY_POST: LazyLock<List<tag::Model>> = LazyLock::new(|| {

@@ -236,7 +236,9 @@ impl UserLookups {
     ) -> Result<Option<User>> {
         match (id, email) {
             (Some(id), None) => ctx.load_id(&id).await,
-            (None, Some(email)) => ctx.load_unique(Unique::by_lower(user::Column::Email), email.to_ascii_lowercase()).await,
+            (None, Some(email)) => {
+                ctx.load_unique(Unique::by_lower(user::Column::Email), email.to_ascii_lowercase()).await
+            }
             _ => Err(ctx.refuse(Error::bad_input("give either id or email"))),
         }
     }

@@ -1,19 +1,15 @@
 //! The variables that an operation demands. <https://spec.graphql.org/October2021/#CoerceVariableValues()>
 
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument};
+use async_graphql::parser::types::OperationDefinition;
 use async_graphql::{ServerError, Value, Variables};
 
 /// Refuses a request without one of them.
 ///
 /// async-graphql 8.0.0-rc.5 takes a missing variable for an argument that was not given: a misspelt one would widen a
 /// query unseen.
-pub fn check(document: &ExecutableDocument, name: Option<&str>, variables: &Variables) -> Result<(), ServerError> {
-    let operation = match &document.operations {
-        DocumentOperations::Single(operation) => Some(operation),
-        DocumentOperations::Multiple(operations) => name.and_then(|name| operations.get(name)),
-    };
+pub fn check(operation: Option<&OperationDefinition>, variables: &Variables) -> Result<(), ServerError> {
     // Without an operation there is nothing to execute, which the executor says.
-    for definition in operation.into_iter().flat_map(|operation| &operation.node.variable_definitions) {
+    for definition in operation.into_iter().flat_map(|operation| &operation.variable_definitions) {
         let variable = &definition.node;
         let missing = match variables.get(&variable.name.node) {
             None => variable.default_value.is_none(),
@@ -33,12 +29,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::graphql::documents::operation;
 
     #[test]
     fn what_is_demanded_must_be_given() {
         let check = |query: &str, name: Option<&str>, variables: serde_json::Value| {
-            super::check(&parse_query(query).unwrap(), name, &Variables::from_json(variables))
-                .map_err(|error| error.message)
+            let document = parse_query(query).unwrap();
+            super::check(operation(&document, name), &Variables::from_json(variables)).map_err(|error| error.message)
         };
         let required = Err("variable $a of type Int! is required".to_owned());
         assert_eq!(check("query($a: Int!) { x }", None, json!({})), required);

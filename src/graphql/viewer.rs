@@ -1,7 +1,8 @@
 //! Who is asking.
 
-use async_graphql::{Object, SimpleObject};
+use async_graphql::{Context, Object, Result, SimpleObject};
 
+use super::resource::Load;
 use super::user::{User, UserRole};
 
 /// The field of the root that tells who is asking.
@@ -11,9 +12,13 @@ pub struct ViewerRoot;
 #[Object]
 impl ViewerRoot {
     /// Who is asking, and what they may do.
-    async fn viewer(&self) -> Viewer {
-        // Identity is not configured: the server listens on loopback only, and all who reach it may do everything.
-        Viewer { role: UserRole::Admin, user: None }
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer> {
+        let viewer = &ctx.request().viewer;
+        let user = match viewer.user {
+            Some(key) => ctx.load(key).await?,
+            None => None,
+        };
+        Ok(Viewer { role: viewer.role.into(), user })
     }
 }
 
