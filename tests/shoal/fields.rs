@@ -99,7 +99,12 @@ async fn every_field(backend: Backend) {
     }
 
     let graph = Graph::of(&app).await;
-    let all = graph.fields().map(|(of, field)| (of.to_owned(), field["name"].as_str().unwrap().to_owned()));
+    // What is written has tests of its own.
+    let is_read = |of: &str| !["Mutation", "UserError"].contains(&of) && !of.ends_with("Payload");
+    let all = graph
+        .fields()
+        .filter(|(of, _)| is_read(of))
+        .map(|(of, field)| (of.to_owned(), field["name"].as_str().unwrap().to_owned()));
     let missing: Vec<(String, String)> = all.filter(|field| !seen.contains(field)).collect();
     assert!(missing.is_empty(), "no query of this test shows these fields: {missing:?}");
 }

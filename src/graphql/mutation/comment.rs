@@ -17,7 +17,11 @@ pub struct CommentMutations;
 #[Object]
 impl CommentMutations {
     /// Adds a comment to a published post.
-    async fn add_comment(&self, ctx: &Context<'_>, input: AddCommentInput) -> Result<Option<AddCommentPayload>> {
+    async fn add_comment(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The comment.")] input: AddCommentInput,
+    ) -> Result<Option<AddCommentPayload>> {
         let mut check = Check::once(input.idempotency_key.as_deref());
         let post = key::<Post>(ctx, &input.post_id)?;
         let author = check.user_or_viewer(ctx, "authorId", input.author_id.as_ref())?;
@@ -29,7 +33,7 @@ impl CommentMutations {
     async fn delete_comment(
         &self,
         ctx: &Context<'_>,
-        input: DeleteCommentInput,
+        #[graphql(desc = "Which comment.")] input: DeleteCommentInput,
     ) -> Result<Option<DeleteCommentPayload>> {
         let check = Check::once(input.idempotency_key.as_deref());
         let id = key::<Comment>(ctx, &input.id)?;

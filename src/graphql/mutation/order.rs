@@ -15,7 +15,11 @@ pub struct OrderMutations;
 #[Object]
 impl OrderMutations {
     /// Places an order: takes the products from the stock, and computes what they cost.
-    async fn place_order(&self, ctx: &Context<'_>, input: PlaceOrderInput) -> Result<Option<PlaceOrderPayload>> {
+    async fn place_order(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Who buys what.")] input: PlaceOrderInput,
+    ) -> Result<Option<PlaceOrderPayload>> {
         let mut check = Check::once(Some(&input.idempotency_key));
         let user = check.user_or_viewer(ctx, "userId", input.user_id.as_ref())?;
         check.length("items", input.items.len(), 1..=MAX_LINES);
@@ -29,28 +33,44 @@ impl OrderMutations {
     }
 
     /// Notes that a pending order is paid.
-    async fn pay_order(&self, ctx: &Context<'_>, input: OrderOnceInput) -> Result<Option<PayOrderPayload>> {
+    async fn pay_order(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order.")] input: OrderOnceInput,
+    ) -> Result<Option<PayOrderPayload>> {
         let check = Check::once(Some(&input.idempotency_key));
         let (id, based_on) = (key::<Order>(ctx, &input.id)?, input.updated_at.map(Into::into));
         Ok(Some(run(ctx, check, || Some(PayOrder { id, based_on })).await?.into()))
     }
 
     /// Notes that a paid order is on its way.
-    async fn ship_order(&self, ctx: &Context<'_>, input: OrderInput) -> Result<Option<ShipOrderPayload>> {
+    async fn ship_order(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order.")] input: OrderInput,
+    ) -> Result<Option<ShipOrderPayload>> {
         let check = Check::once(input.idempotency_key.as_deref());
         let (id, based_on) = (key::<Order>(ctx, &input.id)?, input.updated_at.map(Into::into));
         Ok(Some(run(ctx, check, || Some(ShipOrder { id, based_on })).await?.into()))
     }
 
     /// Notes that a shipped order has arrived.
-    async fn deliver_order(&self, ctx: &Context<'_>, input: OrderInput) -> Result<Option<DeliverOrderPayload>> {
+    async fn deliver_order(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order.")] input: OrderInput,
+    ) -> Result<Option<DeliverOrderPayload>> {
         let check = Check::once(input.idempotency_key.as_deref());
         let (id, based_on) = (key::<Order>(ctx, &input.id)?, input.updated_at.map(Into::into));
         Ok(Some(run(ctx, check, || Some(DeliverOrder { id, based_on })).await?.into()))
     }
 
     /// Calls an order off that is not on its way yet, and puts its products back in stock.
-    async fn cancel_order(&self, ctx: &Context<'_>, input: OrderOnceInput) -> Result<Option<CancelOrderPayload>> {
+    async fn cancel_order(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order.")] input: OrderOnceInput,
+    ) -> Result<Option<CancelOrderPayload>> {
         let check = Check::once(Some(&input.idempotency_key));
         let (id, based_on) = (key::<Order>(ctx, &input.id)?, input.updated_at.map(Into::into));
         Ok(Some(run(ctx, check, || Some(CancelOrder { id, based_on })).await?.into()))

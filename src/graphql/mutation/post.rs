@@ -16,7 +16,11 @@ pub struct PostMutations;
 #[Object]
 impl PostMutations {
     /// Begins a post, as a draft.
-    async fn create_post(&self, ctx: &Context<'_>, input: CreatePostInput) -> Result<Option<CreatePostPayload>> {
+    async fn create_post(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The post.")] input: CreatePostInput,
+    ) -> Result<Option<CreatePostPayload>> {
         let mut check = Check::once(input.idempotency_key.as_deref());
         let author = check.user_or_viewer(ctx, "authorId", input.author_id.as_ref())?;
         let title = check.text("title", &input.title);
@@ -26,7 +30,11 @@ impl PostMutations {
     }
 
     /// Changes what a post says.
-    async fn update_post(&self, ctx: &Context<'_>, input: UpdatePostInput) -> Result<Option<UpdatePostPayload>> {
+    async fn update_post(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The post, and what is to change.")] input: UpdatePostInput,
+    ) -> Result<Option<UpdatePostPayload>> {
         let mut check = Check::once(input.idempotency_key.as_deref());
         let id = key::<Post>(ctx, &input.id)?;
         let title = check.optional("title", input.title.as_deref());
@@ -36,21 +44,33 @@ impl PostMutations {
     }
 
     /// Shows a post to everybody; publishedAt is when that was done first. A published post stays as it is.
-    async fn publish_post(&self, ctx: &Context<'_>, input: PostInput) -> Result<Option<PublishPostPayload>> {
+    async fn publish_post(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which post.")] input: PostInput,
+    ) -> Result<Option<PublishPostPayload>> {
         let check = Check::once(input.idempotency_key.as_deref());
         let (id, based_on) = (key::<Post>(ctx, &input.id)?, input.updated_at.map(Into::into));
         Ok(Some(run(ctx, check, || Some(PublishPost { id, based_on })).await?.into()))
     }
 
     /// Takes a post out of sight. An archived post stays as it is.
-    async fn archive_post(&self, ctx: &Context<'_>, input: PostInput) -> Result<Option<ArchivePostPayload>> {
+    async fn archive_post(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which post.")] input: PostInput,
+    ) -> Result<Option<ArchivePostPayload>> {
         let check = Check::once(input.idempotency_key.as_deref());
         let (id, based_on) = (key::<Post>(ctx, &input.id)?, input.updated_at.map(Into::into));
         Ok(Some(run(ctx, check, || Some(ArchivePost { id, based_on })).await?.into()))
     }
 
     /// Deletes a post with its comments.
-    async fn delete_post(&self, ctx: &Context<'_>, input: PostInput) -> Result<Option<DeletePostPayload>> {
+    async fn delete_post(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which post.")] input: PostInput,
+    ) -> Result<Option<DeletePostPayload>> {
         let check = Check::once(input.idempotency_key.as_deref());
         let (id, based_on) = (key::<Post>(ctx, &input.id)?, input.updated_at.map(Into::into));
         Ok(Some(match run(ctx, check, || Some(DeletePost { id, based_on })).await? {
@@ -70,7 +90,11 @@ impl PostMutations {
     }
 
     /// Sets all tags of a post: new ones are made, others are taken off.
-    async fn set_post_tags(&self, ctx: &Context<'_>, input: SetPostTagsInput) -> Result<Option<SetPostTagsPayload>> {
+    async fn set_post_tags(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The post and its tags.")] input: SetPostTagsInput,
+    ) -> Result<Option<SetPostTagsPayload>> {
         let mut check = Check::once(input.idempotency_key.as_deref());
         let (id, based_on) = (key::<Post>(ctx, &input.id)?, input.updated_at.map(Into::into));
         check.length("tags", input.tags.len(), 0..=MAX_TAGS);

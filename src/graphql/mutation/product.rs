@@ -17,7 +17,7 @@ impl ProductMutations {
     async fn create_product(
         &self,
         ctx: &Context<'_>,
-        input: CreateProductInput,
+        #[graphql(desc = "The product.")] input: CreateProductInput,
     ) -> Result<Option<CreateProductPayload>> {
         let mut check = Check::once(input.idempotency_key.as_deref());
         let sku = check.text("sku", &input.sku);
@@ -42,7 +42,7 @@ impl ProductMutations {
     async fn update_product(
         &self,
         ctx: &Context<'_>,
-        input: UpdateProductInput,
+        #[graphql(desc = "The product, and what is to change.")] input: UpdateProductInput,
     ) -> Result<Option<UpdateProductPayload>> {
         let mut check = Check::once(input.idempotency_key.as_deref());
         let id = key::<Product>(ctx, &input.id)?;
@@ -68,7 +68,11 @@ impl ProductMutations {
     }
 
     /// Adds pieces to the stock of a product, or takes them. The stock is never negative.
-    async fn adjust_stock(&self, ctx: &Context<'_>, input: AdjustStockInput) -> Result<Option<AdjustStockPayload>> {
+    async fn adjust_stock(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The product, and by how much its stock changes.")] input: AdjustStockInput,
+    ) -> Result<Option<AdjustStockPayload>> {
         let check = Check::once(Some(&input.idempotency_key));
         let id = key::<Product>(ctx, &input.id)?;
         Ok(Some(run(ctx, check, || Some(AdjustStock { id, delta: input.delta })).await?.into()))

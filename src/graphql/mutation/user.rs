@@ -14,7 +14,11 @@ pub struct UserMutations;
 #[Object]
 impl UserMutations {
     /// Opens an account.
-    async fn create_user(&self, ctx: &Context<'_>, input: CreateUserInput) -> Result<Option<CreateUserPayload>> {
+    async fn create_user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The account.")] input: CreateUserInput,
+    ) -> Result<Option<CreateUserPayload>> {
         let mut check = Check::once(input.idempotency_key.as_deref());
         let email = check.text("email", &input.email);
         let name = check.text("name", &input.name);
@@ -23,7 +27,11 @@ impl UserMutations {
     }
 
     /// Changes an account, or closes it.
-    async fn update_user(&self, ctx: &Context<'_>, input: UpdateUserInput) -> Result<Option<UpdateUserPayload>> {
+    async fn update_user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The account, and what is to change.")] input: UpdateUserInput,
+    ) -> Result<Option<UpdateUserPayload>> {
         let mut check = Check::once(input.idempotency_key.as_deref());
         let id = key::<User>(ctx, &input.id)?;
         let email = check.optional("email", input.email.as_deref());

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{refused, send, tame, unharmed};
+use super::{mutations, refused, send, tame, unharmed};
 use crate::graph::{Graph, Input};
 use crate::model::global;
 use crate::support::{Backend, TestApp};
@@ -43,10 +43,10 @@ const TEXTS: [&str; 9] = [
 ];
 
 /// An argument, or a field within one: where it is, and what it takes.
-struct Place {
+pub struct Place {
     /// The argument with `$x` where the value goes.
-    written: String,
-    of: Input,
+    pub written: String,
+    pub of: Input,
 }
 
 async fn every_argument(backend: Backend) {
@@ -55,13 +55,24 @@ async fn every_argument(backend: Backend) {
     let large = format!("\"{}\"", "a".repeat(900_000));
     let mut tried = 0;
     for (owner, field) in graph.fields() {
-        for place in Graph::arguments(field).iter().flat_map(|argument| places(&graph, argument, 0)) {
+        let places_of = |argument: &Input| match owner {
+            "Mutation" => mutations::places(&graph, field["name"].as_str().unwrap(), argument),
+            _ => places(&graph, argument, 0),
+        };
+        for place in Graph::arguments(field).iter().flat_map(places_of) {
             let query = query(owner, field, &place);
             let try_all = async |values: &[&str], must_fail: bool| {
                 for value in values {
                     let asked = format!("{query} with {}", &value[..value.floor_char_boundary(100)]);
                     let answer = send(&app, &query, &[("x", value)]).await;
-                    if must_fail { refused(&answer, &asked) } else { tame(&answer, &asked) }
+                    if must_fail {
+                        refused(&answer, &asked)
+                    } else {
+                        tame(&answer, &asked)
+                    }
+                    if owner == "Mutation" && place.of.kind == "String" && TEXTS.contains(value) {
+                        assert!(answer.json.get("errors").is_none(), "{asked}: {}", answer.json);
+                    }
                 }
             };
             // What is of the wrong form gets no further than the executor, whatever the database.
@@ -79,7 +90,9 @@ async fn every_argument(backend: Backend) {
             }
             try_all(right, false).await;
             if matches!(place.of.kind.as_str(), "String" | "ID") {
-                try_all(&["\"a\\u0000b\"", "\"\\u0000\""], true).await;
+                // A mutation says it to a person.
+                let must_fail = owner != "Mutation" || place.of.kind == "ID";
+                try_all(&["\"a\\u0000b\"", "\"\\u0000\""], must_fail).await;
                 try_all(&[&large], false).await;
             }
             unharmed(&app, &query).await;
@@ -109,6 +122,9 @@ fn query(owner: &str, field: &Value, place: &Place) -> String {
     let of = &place.of.written;
     match owner {
         "Query" => format!("query($x: {of}) {{ {asked} }}"),
+        "Mutation" => {
+            format!("mutation($x: {of}) {{ {name}({}) {{ userErrors {{ field code message }} }} }}", place.written)
+        }
         _ => format!("query($x: {of}) {{ node(id: \"{}\") {{ ... on {owner} {{ {asked} }} }} }}", global(owner, 1)),
     }
 }
