@@ -14,10 +14,14 @@
 //!   telemetry  logs and metrics       progress  a bar for imports
 //!   http       GraphQL over HTTP, probes, metrics, GraphiQL from the binary
 //!   graphql    the graph: one file for each resource, and
+//!     mutation    what can be changed, one file for each resource; all that is wrong with an input, at once
 //!     connection  Relay connections, once for all lists     resource  what a resolver may ask for
 //!     context     what lives as long as a request            execute   runs one, answers it
 //!     documents   parsed documents                           error     codes, and what clients never see
-//!   domain     rules that span rows: import
+//!     root        roots whose fields fail by themselves
+//!   domain     rules that span rows, each change a value; import
+//!     user, post, product, order                             text      texts that keep their rules
+//!     refusal     why a rule forbids a change
 //!   data       for any entity; names no table
 //!     record     a row with a primary key     list       whose rows, in which orders an index serves
 //!     condition  a test of a column           page       what may be asked of a list; cursors
@@ -26,6 +30,7 @@
 //!     fetch      from wherever a value may come; caches go here     cache  the tiers
 //!     loader     batching within a request, dispatched at quiescence
 //!     databases  primary and replicas: writer(), reader(needs)
+//!     write      a transaction on the primary, once under its key, and who hears of it
 //!     ledger     what a request cost          bulk       CSV into tables
 //!     secret     URLs whose passwords never show
 //! ```
@@ -36,6 +41,8 @@
 //!   by `app`. A test holds them.
 //! - Only `http` knows axum routes and bodies, only `config` reads the environment, only `data` knows Redis and SQL.
 //! - No resolver chooses a database or runs a statement: it names what it needs, and gets it batched.
+//! - Nothing is written but by a work of the domain, in one transaction on the primary, together with its answer under
+//!   an idempotency key. What was not committed, nobody hears of.
 //! - A request costs at most two statements per level and field, whatever the number of rows.
 //! - A statement's text depends on the shape of what is asked, never on values or on the number of keys.
 //! - No bulky column is read that was not asked for; nothing selects `*`.

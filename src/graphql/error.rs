@@ -82,7 +82,10 @@ pub fn finish(error: &mut ServerError, request_id: &str) {
             let (path, cause) = (format!("{:?}", fault.path), &fault.cause);
             tracing::error!(request_id, path, ?cause, "a field failed");
         }
-        error.path = fault.path.clone();
+        // An element of a list knows better where it is.
+        if error.path.len() < fault.path.len() {
+            error.path = fault.path.clone();
+        }
     }
     let extensions = error.extensions.get_or_insert_default();
     if extensions.get("code").is_none() {

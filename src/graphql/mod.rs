@@ -12,6 +12,7 @@ mod id;
 mod mutation;
 mod node;
 pub mod resource;
+mod root;
 mod scalars;
 mod variables;
 mod viewer;
@@ -20,6 +21,7 @@ use async_graphql::{Context, EmptySubscription, ID, Interface, MergedObject, Res
 
 use mutation::Mutation;
 use resource::{Load, Resource};
+use root::Root;
 
 /// Declares the resources, each with the part of the root it has: their modules, the interface of all objects with a
 /// global id, and the root itself.
@@ -61,11 +63,11 @@ resources! {
 }
 
 /// The executable schema.
-pub type Graph = Schema<Query, Mutation, EmptySubscription>;
+pub type Graph = Schema<Root<Query>, Root<Mutation>, EmptySubscription>;
 
 /// Builds the schema. It carries no extension: any would cost more than most fields.
 pub fn graph() -> Graph {
-    Schema::build(Query::default(), Mutation::default(), EmptySubscription).finish()
+    Schema::build(Root::default(), Root::default(), EmptySubscription).finish()
 }
 
 /// The schema as text, sorted, so that it changes only where the graph does.

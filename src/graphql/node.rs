@@ -23,12 +23,13 @@ impl NodeRoot {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The global ids; at most 100 by default.")] ids: Vec<ID>,
-    ) -> Result<Vec<Option<Node>>> {
+    ) -> Result<Vec<Option<Result<Node>>>> {
         let most = ctx.request().settings.max_nodes;
         if ids.len() > most {
             return Err(ctx.refuse(Error::bad_input(format!("ids must not be more than {most}"))));
         }
-        join_all(ids.iter().map(|id| find(ctx, id))).await.into_iter().collect()
+        // One that fails is null, as one that is not there.
+        Ok(join_all(ids.iter().map(|id| find(ctx, id))).await.into_iter().map(Result::transpose).collect())
     }
 }
 
