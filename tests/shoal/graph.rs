@@ -58,6 +58,12 @@ impl Graph {
         inputs(&self.named(name)["inputFields"])
     }
 
+    /// The values of an enum.
+    pub fn values(&self, name: &str) -> Vec<String> {
+        let values = self.named(name)["enumValues"].as_array().unwrap().iter();
+        values.map(|value| text(&value["name"]).to_owned()).collect()
+    }
+
     /// Every list.
     pub fn connections(&self) -> Vec<Connection> {
         let lists = self.fields().filter(|(_, field)| written(&field["type"]).1.ends_with("Connection"));
@@ -65,15 +71,11 @@ impl Graph {
             .map(|(owner, field)| {
                 let arguments = Self::arguments(field);
                 let kind = |name| arguments.iter().find(|input| input.name == name).map(|input| input.kind.clone());
-                let values = |name: &String| {
-                    let values = self.named(name)["enumValues"].as_array().unwrap().iter();
-                    values.map(|value| text(&value["name"]).to_owned()).collect()
-                };
                 Connection {
                     owner: owner.to_owned(),
                     name: text(&field["name"]).to_owned(),
                     filter: kind("filter"),
-                    order: kind("orderBy").map(|name| (name.clone(), values(&name))),
+                    order: kind("orderBy").map(|name| (name.clone(), self.values(&name))),
                 }
             })
             .collect();

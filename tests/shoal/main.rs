@@ -17,6 +17,7 @@ mod graph;
 mod hostile;
 mod import;
 mod lists;
+mod mutations;
 mod operator;
 mod plans;
 mod schema;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use sea_orm::{DbBackend, Statement};
 use serde_json::{Value, json};
-use shoal::config::Config;
 use shoal::data::{Databases, Needs};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
@@ -89,19 +88,12 @@ async fn ten_may_start_and_migrate_at_once() {
 /// A mistake in routing fails loudly, and writes nothing.
 async fn readers_cannot_write(backend: Backend) {
     let database = Database::empty(backend).await;
-    let mut settings = Config::default().database;
-    let dialect = match &database {
-        Database::Postgres { name } => {
-            // The primary in the place of a replica: a replica would refuse anyway.
-            let primary = Stack::get().primary.url(name).to_string();
-            settings.url = Some(primary.parse().unwrap());
-            settings.replicas = vec![primary.parse().unwrap()];
-            DbBackend::Postgres
-        }
-        Database::Sqlite { dir } => {
-            settings.data_dir = dir.path().to_owned();
-            DbBackend::Sqlite
-        }
+    let mut settings = database.settings();
+    // The primary in the place of a replica: a replica would refuse anyway.
+    settings.replicas.extend(settings.url.clone());
+    let dialect = match backend {
+        Backend::Postgres => DbBackend::Postgres,
+        Backend::Sqlite => DbBackend::Sqlite,
     };
     let databases = Databases::open(&settings).await.unwrap();
     let insert = Statement::from_string(dialect, "insert into tags (name) values ('misrouted') returning id");

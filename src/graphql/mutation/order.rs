@@ -36,7 +36,7 @@ impl OrderMutations {
     async fn pay_order(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which order.")] input: OrderOnceInput,
+        #[graphql(desc = "Which order.")] input: PayOrderInput,
     ) -> Result<Option<PayOrderPayload>> {
         let check = Check::once(Some(&input.idempotency_key));
         let (id, based_on) = (key::<Order>(ctx, &input.id)?, input.updated_at.map(Into::into));
@@ -47,7 +47,7 @@ impl OrderMutations {
     async fn ship_order(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which order.")] input: OrderInput,
+        #[graphql(desc = "Which order.")] input: ShipOrderInput,
     ) -> Result<Option<ShipOrderPayload>> {
         let check = Check::once(input.idempotency_key.as_deref());
         let (id, based_on) = (key::<Order>(ctx, &input.id)?, input.updated_at.map(Into::into));
@@ -58,7 +58,7 @@ impl OrderMutations {
     async fn deliver_order(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which order.")] input: OrderInput,
+        #[graphql(desc = "Which order.")] input: DeliverOrderInput,
     ) -> Result<Option<DeliverOrderPayload>> {
         let check = Check::once(input.idempotency_key.as_deref());
         let (id, based_on) = (key::<Order>(ctx, &input.id)?, input.updated_at.map(Into::into));
@@ -69,7 +69,7 @@ impl OrderMutations {
     async fn cancel_order(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which order.")] input: OrderOnceInput,
+        #[graphql(desc = "Which order.")] input: CancelOrderInput,
     ) -> Result<Option<CancelOrderPayload>> {
         let check = Check::once(Some(&input.idempotency_key));
         let (id, based_on) = (key::<Order>(ctx, &input.id)?, input.updated_at.map(Into::into));
@@ -97,26 +97,45 @@ struct PlaceOrderItemInput {
     quantity: i32,
 }
 
-/// An order that something is to be done with, once.
-#[derive(InputObject)]
-struct OrderOnceInput {
-    /// The global id.
-    id: ID,
-    /// When the order last changed, as you know it: if it changed since, nothing is done.
-    updated_at: Option<DateTime>,
-    /// A key of your own: sending this twice does it once.
-    idempotency_key: String,
+/// Declares the inputs of mutations that need to know no more than which order.
+macro_rules! which_order {
+    ($($(#[$doc:meta])* $input:ident { $(#[$key_doc:meta])* key: $key:ty })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(InputObject)]
+            struct $input {
+                /// The global id.
+                id: ID,
+                /// When the order last changed, as you know it: if it changed since, nothing is done.
+                updated_at: Option<DateTime>,
+                $(#[$key_doc])*
+                idempotency_key: $key,
+            }
+        )+
+    };
 }
 
-/// An order that something is to be done with.
-#[derive(InputObject)]
-struct OrderInput {
-    /// The global id.
-    id: ID,
-    /// When the order last changed, as you know it: if it changed since, nothing is done.
-    updated_at: Option<DateTime>,
-    /// A key of your own, so that sending this twice does it once.
-    idempotency_key: Option<String>,
+which_order! {
+    /// An order that is paid.
+    PayOrderInput {
+        /// A key of your own: sending this twice does it once.
+        key: String
+    }
+    /// An order that is on its way.
+    ShipOrderInput {
+        /// A key of your own, so that sending this twice does it once.
+        key: Option<String>
+    }
+    /// An order that has arrived.
+    DeliverOrderInput {
+        /// A key of your own, so that sending this twice does it once.
+        key: Option<String>
+    }
+    /// An order to be called off.
+    CancelOrderInput {
+        /// A key of your own: sending this twice does it once.
+        key: String
+    }
 }
 
 payloads! {

@@ -47,7 +47,7 @@ impl PostMutations {
     async fn publish_post(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which post.")] input: PostInput,
+        #[graphql(desc = "Which post.")] input: PublishPostInput,
     ) -> Result<Option<PublishPostPayload>> {
         let check = Check::once(input.idempotency_key.as_deref());
         let (id, based_on) = (key::<Post>(ctx, &input.id)?, input.updated_at.map(Into::into));
@@ -58,7 +58,7 @@ impl PostMutations {
     async fn archive_post(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which post.")] input: PostInput,
+        #[graphql(desc = "Which post.")] input: ArchivePostInput,
     ) -> Result<Option<ArchivePostPayload>> {
         let check = Check::once(input.idempotency_key.as_deref());
         let (id, based_on) = (key::<Post>(ctx, &input.id)?, input.updated_at.map(Into::into));
@@ -69,7 +69,7 @@ impl PostMutations {
     async fn delete_post(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which post.")] input: PostInput,
+        #[graphql(desc = "Which post.")] input: DeletePostInput,
     ) -> Result<Option<DeletePostPayload>> {
         let check = Check::once(input.idempotency_key.as_deref());
         let (id, based_on) = (key::<Post>(ctx, &input.id)?, input.updated_at.map(Into::into));
@@ -133,15 +133,31 @@ struct UpdatePostInput {
     idempotency_key: Option<String>,
 }
 
-/// A post that something is to be done with.
-#[derive(InputObject)]
-struct PostInput {
-    /// The global id.
-    id: ID,
-    /// When the post last changed, as you know it: if it changed since, nothing is done.
-    updated_at: Option<DateTime>,
-    /// A key of your own, so that sending this twice does it once.
-    idempotency_key: Option<String>,
+/// Declares the inputs of mutations that need to know no more than which post.
+macro_rules! which_post {
+    ($($(#[$doc:meta])* $input:ident)+) => {
+        $(
+            $(#[$doc])*
+            #[derive(InputObject)]
+            struct $input {
+                /// The global id.
+                id: ID,
+                /// When the post last changed, as you know it: if it changed since, nothing is done.
+                updated_at: Option<DateTime>,
+                /// A key of your own, so that sending this twice does it once.
+                idempotency_key: Option<String>,
+            }
+        )+
+    };
+}
+
+which_post! {
+    /// A post to be published.
+    PublishPostInput
+    /// A post to be archived.
+    ArchivePostInput
+    /// A post to be deleted.
+    DeletePostInput
 }
 
 /// The tags that a post is to have.

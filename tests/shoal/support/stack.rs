@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use shoal::config::Config;
+use shoal::data::databases::Settings;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tempfile::TempDir;
@@ -109,6 +111,16 @@ impl Database {
             }
             Self::Sqlite { dir } => vec![("SHOAL_DATA_DIR", dir.path().display().to_string())],
         }
+    }
+
+    /// The same for whoever opens it without a server: the primary alone.
+    pub fn settings(&self) -> Settings {
+        let mut settings = Config::default().database;
+        match self {
+            Self::Postgres { name } => settings.url = Some(Stack::get().primary.url(name).as_str().parse().unwrap()),
+            Self::Sqlite { dir } => settings.data_dir = dir.path().to_owned(),
+        }
+        settings
     }
 
     pub fn backend(&self) -> Backend {
