@@ -27,6 +27,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use crate::graph::Graph;
+use crate::model::global;
 use crate::support::{Backend, Database, Stack, TestApp};
 use documents::{Choice, Pages, Schema, choices};
 
@@ -147,6 +148,48 @@ async fn what_familiar_queries_cost_exactly() {
         for first in [1, 100] {
             let query = query.replace("FIRST", &first.to_string());
             assert_eq!(counted.statements(&query).await, cost, "{query}");
+        }
+    }
+}
+
+/// Besides BEGIN and COMMIT, which are not counted. A key is two statements; many rows cost no more than one.
+#[tokio::test]
+async fn what_mutations_cost_exactly() {
+    let mut counted = Counted::of(TestApp::demo(Backend::Postgres).await).await;
+    let stocked = "update products set stock = 1000, active = true";
+    counted.app.database.execute(stocked).await;
+    let items = |count: i64| {
+        let item = |key| format!("{{ productId: \"{}\", quantity: 1 }}", global("Product", key));
+        (1..=count).map(item).collect::<Vec<_>>().join(" ")
+    };
+    let tags = |count: i64| (1..=count).map(|tag| format!("\"tag-{tag}\"")).collect::<Vec<_>>().join(" ");
+    let user = global("User", 7);
+    for (index, count) in [1, 100].into_iter().enumerate() {
+        let place = format!(
+            "placeOrder(input: {{ idempotencyKey: \"{count}\", userId: {user:?}, items: [{}] }})",
+            items(count)
+        );
+        let order = global("Order", 842 + index as i64);
+        let cancel = format!("cancelOrder(input: {{ idempotencyKey: \"{count}\", id: {order:?} }})");
+        let tag = format!(
+            "setPostTags(input: {{ id: {:?}, tags: [{}] }})",
+            global("Post", 1 + index as i64),
+            tags(count.min(20))
+        );
+        for (mutation, cost) in [
+            // Who buys, what, and the order, its items, the stock.
+            (&place, 2 + 5),
+            // Done before: only the key is read.
+            (&place, 2),
+            // The order, its items, their products, the stock, the order.
+            (&cancel, 2 + 5),
+            // The post, the tags that are new, those that are not, links removed and added, the post.
+            (&tag, 5 + index),
+            // Nothing changes.
+            (&tag, 5),
+        ] {
+            let mutation = format!("mutation {{ {mutation} {{ userErrors {{ message }} }} }}");
+            assert_eq!(counted.statements(&mutation).await, cost, "{mutation}");
         }
     }
 }

@@ -54,8 +54,7 @@ pub struct Transaction {
 
 impl Transaction {
     pub(super) fn new(open: DatabaseTransaction, dialect: Dialect, work: &'static str) -> Self {
-        // BEGIN has been sent.
-        Self { open: Some(open), dialect, work, changes: Vec::new(), statements: 1, rows: 0 }
+        Self { open: Some(open), dialect, work, changes: Vec::new(), statements: 0, rows: 0 }
     }
 
     /// What time it is, by the clock of the database.
@@ -225,9 +224,9 @@ impl Transaction {
     }
 
     pub(super) async fn query(&mut self, sql: Sql) -> Result<Vec<QueryResult>, Error> {
-        self.pass(self.statements.to_string()).await;
-        let open = self.open.as_ref().expect("a transaction is used before it ends");
         self.statements += 1;
+        self.pass(self.statements).await;
+        let open = self.open.as_ref().expect("a transaction is used before it ends");
         let rows = open.query_all_raw(sql.statement()).await?;
         self.rows += rows.len();
         Ok(rows)
@@ -237,7 +236,6 @@ impl Transaction {
     pub(super) async fn commit(&mut self, after_commit: &dyn AfterCommit) -> Result<(), Error> {
         self.pass("commit").await;
         if let Some(open) = self.open.take() {
-            self.statements += 1;
             open.commit().await?;
         }
         self.pass("committed").await;
@@ -251,13 +249,13 @@ impl Transaction {
     /// Undoes everything. A connection that cannot even do that is closed, which has the same effect.
     pub(super) async fn rollback(&mut self) {
         if let Some(open) = self.open.take() {
-            self.statements += 1;
             if let Err(error) = open.rollback().await {
                 tracing::debug!(%error, work = self.work, "a transaction could not be rolled back");
             }
         }
     }
 
+    /// Statements sent, not counting BEGIN and COMMIT.
     pub(super) fn statements(&self) -> u32 {
         self.statements
     }
