@@ -9,10 +9,10 @@ pub struct Ledger {
     batches: Mutex<Vec<Batch>>,
 }
 
-/// One batch: one statement for all the keys that were asked for at once.
+/// One batch: one statement for all the keys that were asked for at once; or the transaction of a write.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// The list, table or aggregate.
+    /// The list, table or aggregate; the mutation.
     pub source: &'static str,
     /// What was asked of it.
     pub kind: &'static str,
@@ -20,7 +20,7 @@ pub struct Batch {
     pub rows: usize,
     /// The server that answered; none if none could.
     pub node: Option<String>,
-    /// Statements sent: more than one when a server failed and another was asked.
+    /// Statements sent, but for BEGIN and COMMIT. For a read more than one when a server failed and another was asked.
     pub statements: u32,
     pub duration: Duration,
 }
