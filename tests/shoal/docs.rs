@@ -8,15 +8,24 @@ const TAG: [(&str, &str); 3] = [
     ("migration/src/m20261122_000004_tags.rs", include_str!("../../migration/src/m20261122_000004_tags.rs")),
     ("src/graphql/tag.rs", include_str!("../../src/graphql/tag.rs")),
 ];
+const DELETE_COMMENT: &str = include_str!("../../src/domain/post.rs");
+
+/// The lines of a text, whatever they are nested in.
+fn unindented(text: &str) -> String {
+    text.trim().lines().map(|line| line.trim().to_owned() + "\n").collect()
+}
 
 #[test]
 fn the_walk_through_quotes_a_resource_that_compiles() {
     let blocks: Vec<_> = README.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(blocks.len() >= 3, "the README walks through a resource");
     for block in blocks {
-        let quoted: String =
-            block.trim_end().lines().map(|line| line.strip_prefix("   ").unwrap_or(line).to_owned() + "\n").collect();
-        assert!(TAG.iter().any(|(_, source)| source.contains(&quoted)), "quoted, but nowhere in the code:\n{quoted}");
+        let quoted = unindented(block);
+        let mut sources = TAG.iter().map(|(_, source)| *source).chain([DELETE_COMMENT]);
+        assert!(
+            sources.any(|source| unindented(source).contains(&quoted)),
+            "quoted, but nowhere in the code:\n{quoted}"
+        );
     }
     let counts: Vec<_> = TAG.iter().map(|(_, source)| source.lines().count().to_string()).collect();
     let [entity, migration, graph] = &counts[..] else { unreachable!("three files") };
