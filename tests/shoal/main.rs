@@ -10,8 +10,11 @@ mod support;
 mod architecture;
 mod bad_input;
 mod buyers;
+mod contention;
 mod docs;
 mod edge;
+#[cfg(feature = "fault-points")]
+mod faults;
 mod fields;
 mod graph;
 mod hostile;

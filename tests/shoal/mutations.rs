@@ -11,6 +11,7 @@ mod shop;
 mod users;
 
 use shop::Shop;
+pub use shop::mutation;
 
 use crate::support::Backend;
 

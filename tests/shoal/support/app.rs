@@ -128,6 +128,12 @@ impl TestApp {
         self.log.lock().unwrap().clone()
     }
 
+    /// Waits until the server has logged this.
+    #[cfg(feature = "fault-points")]
+    pub async fn logs(&self, text: &str) {
+        super::eventually(text, async || self.log().contains(text)).await;
+    }
+
     /// What it has logged since its log had this many bytes.
     pub fn log_after(&self, bytes: usize) -> String {
         self.log.lock().unwrap()[bytes..].to_owned()
