@@ -24,6 +24,7 @@ mod mutations;
 mod operator;
 mod plans;
 mod schema;
+mod shop;
 mod smoke;
 mod statements;
 mod walks;
