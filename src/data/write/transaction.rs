@@ -248,10 +248,10 @@ impl Transaction {
 
     /// Undoes everything. A connection that cannot even do that is closed, which has the same effect.
     pub(super) async fn rollback(&mut self) {
-        if let Some(open) = self.open.take() {
-            if let Err(error) = open.rollback().await {
-                tracing::debug!(%error, work = self.work, "a transaction could not be rolled back");
-            }
+        if let Some(open) = self.open.take()
+            && let Err(error) = open.rollback().await
+        {
+            tracing::debug!(%error, work = self.work, "a transaction could not be rolled back");
         }
     }
 

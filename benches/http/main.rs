@@ -1,0 +1,82 @@
+//! What a request costs, beside what it would cost without any of this: the table in the README.
+//!
+//!     ./shoal-stack up && eval "$(./shoal-stack env)"
+//!     cargo bench --bench http -- [--data DIR] [--rounds N] [--seconds N] [CLASS…]
+//!
+//! Loads the CSV files of DIR (else the demo data) into a database `shoal_bench` of the server of `DATABASE_URL`, once;
+//! drop that database to load others. Then it runs, one after the other, on the primary alone:
+//!
+//! - **shoal**: the server, as released, without any cache;
+//! - **SQL floor**: axum, sqlx, and one hand-written statement that returns the JSON of the answer;
+//! - **bytes floor**: axum, which reads the request and returns the bytes of the answer from memory.
+//!
+//! wrk asks each for the same requests in the same order. Servers take turns, for several rounds; of each figure the
+//! table shows the median. CPU is what the processes of the server and of PostgreSQL used, by their own account: it says
+//! more than requests per second on a machine where server, database and load generator share the cores.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a bench that cannot be set up measures nothing")]
+
+mod classes;
+mod floors;
+mod load;
+mod servers;
+mod table;
+
+use std::path::PathBuf;
+
+use classes::Class;
+use load::Figures;
+use servers::{Bench, Kind};
+
+/// What the command line says.
+pub struct Options {
+    data: Option<PathBuf>,
+    rounds: usize,
+    seconds: u32,
+    classes: Vec<String>,
+}
+
+fn options() -> Options {
+    let mut options = Options { data: None, rounds: 5, seconds: 2, classes: Vec::new() };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} needs a value"));
+        match argument.as_str() {
+            "--data" => options.data = Some(std::path::absolute(value()).unwrap()),
+            "--rounds" => options.rounds = value().parse().unwrap(),
+            "--seconds" => options.seconds = value().parse().unwrap(),
+            // Cargo's own.
+            "--bench" => {}
+            class => options.classes.push(class.to_owned()),
+        }
+    }
+    options
+}
+
+#[tokio::main]
+async fn main() {
+    if let Some(address) = std::env::var_os("SHOAL_BENCH_FLOORS") {
+        return floors::serve(address.to_str().unwrap().parse().unwrap()).await;
+    }
+    let options = options();
+    load::install();
+    let bench = Bench::open(options.data.as_deref()).await;
+    let known = Class::all(bench.users);
+    let is_wanted = |class: &Class| options.classes.is_empty() || options.classes.iter().any(|name| name == class.name);
+    let classes: Vec<Class> = known.into_iter().filter(is_wanted).collect();
+    let servers = bench.start(&classes).await;
+    let mut rounds: Vec<[Vec<Figures>; 3]> = classes.iter().map(|_| Default::default()).collect();
+    for round in 0..=options.rounds {
+        for (class, figures) in classes.iter().zip(&mut rounds) {
+            for (kind, figures) in Kind::ALL.into_iter().zip(figures) {
+                let found = servers.load(&bench, kind, class, if round == 0 { 1 } else { options.seconds }).await;
+                // The first is for warming up.
+                if round > 0 {
+                    figures.push(found);
+                }
+            }
+        }
+        eprintln!("round {round} of {}", options.rounds);
+    }
+    println!("{}", table::of(&bench, &options, &classes, &rounds));
+}

@@ -1,0 +1,194 @@
+//! The database that is asked, and the servers that are measured.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+use tempfile::TempDir;
+
+use crate::classes::{Class, OPERATIONS, Request};
+use crate::load::{self, Figures};
+
+const DATABASE: &str = "shoal_bench";
+const SHOAL: &str = env!("CARGO_BIN_EXE_shoal");
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Shoal,
+    Sql,
+    Bytes,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::Shoal, Self::Sql, Self::Bytes];
+}
+
+/// A database with the data.
+pub struct Bench {
+    url: url::Url,
+    /// The process whose children the backends are.
+    postmaster: u32,
+    /// Users have ids 1 to this.
+    pub users: i64,
+    pub posts: i64,
+    pub items: i64,
+}
+
+/// Servers that run until this is dropped.
+pub struct Servers {
+    shoal: Server,
+    floors: Server,
+    files: TempDir,
+}
+
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Bench {
+    /// Loads the data, if they are not there yet.
+    pub async fn open(data: Option<&Path>) -> Self {
+        let server: url::Url = std::env::var("DATABASE_URL").expect("DATABASE_URL").parse().unwrap();
+        let mut url = server.clone();
+        url.set_path(DATABASE);
+        let mut connection = connect(&server).await;
+        let sql = format!("select exists (select from pg_database where datname = '{DATABASE}')");
+        if !sqlx::query_scalar::<_, bool>(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap() {
+            run(&mut connection, &format!("create database {DATABASE}")).await;
+            shoal(&url, &["migrate", "up"]);
+            match data {
+                Some(directory) => shoal(&url, &["import", directory.to_str().unwrap()]),
+                None => shoal(&url, &["import", "--demo"]),
+            }
+            run(&mut connect(&url).await, "vacuum analyze").await;
+        }
+        let mut connection = connect(&url).await;
+        let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut connection).await.unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{backend}/stat")).expect("PostgreSQL runs on this machine");
+        let postmaster = stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut count = async |table: &str| {
+            let sql = format!("select count(*) from {table}");
+            sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap()
+        };
+        let (users, posts, items) = (count("users").await, count("posts").await, count("order_items").await);
+        Self { url, postmaster, users, posts, items }
+    }
+
+    /// Starts the servers, and makes sure that they answer the same.
+    pub async fn start(&self, classes: &[Class]) -> Servers {
+        let files = TempDir::new().unwrap();
+        let answers = files.path().join("answers");
+        std::fs::create_dir(&answers).unwrap();
+        let mut command = Command::new(SHOAL);
+        command.args(["serve", "--listen", "127.0.0.1:0"]).env("SHOAL_GRAPHQL__MAX_PAGE_SIZE", "1000");
+        let shoal = Server::start(self.environment(&mut command), "serving GraphQL at http://", "/graphql");
+        let client = reqwest::Client::new();
+        let ask = async |url: String, request: Request| {
+            let answer = client.post(url).json(&request.body()).send().await.unwrap();
+            answer.bytes().await.unwrap()
+        };
+        let first = |name| classes.iter().flat_map(|class| &class.requests).find(|found| found.operation.name == name);
+        let used: Vec<_> = OPERATIONS.iter().filter_map(|operation| first(operation.name)).collect();
+        for request in &used {
+            let answer = ask(format!("http://{}/graphql", shoal.address), **request).await;
+            std::fs::write(answers.join(request.operation.name), answer).unwrap();
+        }
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.env("SHOAL_BENCH_FLOORS", "127.0.0.1:0").env("SHOAL_BENCH_ANSWERS", &answers);
+        let floors = Server::start(self.environment(&mut command), "floors at ", "");
+        for request in &used {
+            let name = request.operation.name;
+            let shown: Value = serde_json::from_slice(&std::fs::read(answers.join(name)).unwrap()).unwrap();
+            assert!(shown.get("errors").is_none(), "{name}: {shown}");
+            let floor = ask(format!("http://{}/sql", floors.address), **request).await;
+            assert_eq!(
+                serde_json::from_slice::<Value>(&floor).unwrap(),
+                shown,
+                "the floor of {name} answers otherwise"
+            );
+        }
+        for class in classes {
+            let bodies: Vec<_> = class.requests.iter().map(|request| request.body().to_string() + "\n").collect();
+            std::fs::write(files.path().join(class.name), bodies.concat()).unwrap();
+        }
+        Servers { shoal, floors, files }
+    }
+
+    fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env("DATABASE_URL", self.url.as_str()).env("REPLICA_URLS", "").env("REDIS_URL", "").current_dir("/")
+    }
+
+    async fn statements(&self) -> f64 {
+        let sql = "select coalesce(sum(calls), 0)::float8 from pg_stat_statements(false)
+                   where dbid = (select oid from pg_database where datname = $1)";
+        let mut server = self.url.clone();
+        server.set_path("shoal");
+        let mut connection = connect(&server).await;
+        sqlx::query_scalar(sql).bind(DATABASE).fetch_one(&mut connection).await.unwrap()
+    }
+}
+
+impl Servers {
+    /// Loads one server with the requests of a class.
+    pub async fn load(&self, bench: &Bench, kind: Kind, class: &Class, seconds: u32) -> Figures {
+        let (server, path) = match kind {
+            Kind::Shoal => (&self.shoal, "graphql"),
+            Kind::Sql => (&self.floors, "sql"),
+            Kind::Bytes => (&self.floors, "bytes"),
+        };
+        let url = format!("http://{}/{path}", server.address);
+        let used = || (load::cpu_of(server.child.id()), load::cpu_of_tree(bench.postmaster));
+        let (statements, before) = (bench.statements().await, used());
+        let counted = load::run(&url, &self.files.path().join(class.name), seconds);
+        let (after, statements) = (used(), bench.statements().await - statements);
+        Figures {
+            requests_per_second: counted.requests / counted.seconds,
+            p50: counted.p50,
+            p99: counted.p99,
+            server: (after.0 - before.0) / counted.requests,
+            postgres: (after.1 - before.1) / counted.requests,
+            statements: statements / counted.requests,
+        }
+    }
+}
+
+impl Server {
+    /// Starts a server, and waits for the line in which it says where it is.
+    fn start(command: &mut Command, before: &str, after: &str) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut said = String::new();
+        let address = lines.find_map(|line| {
+            said += &line;
+            let rest = line.split_once(before)?.1;
+            Some(rest.split(|c: char| c.is_whitespace()).next()?.trim_end_matches(after).to_owned())
+        });
+        let address = address.unwrap_or_else(|| panic!("a server did not start: {said}"));
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn connect(url: &url::Url) -> PgConnection {
+    url.as_str().parse::<PgConnectOptions>().unwrap().disable_statement_logging().connect().await.unwrap()
+}
+
+async fn run(connection: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
+}
+
+fn shoal(url: &url::Url, arguments: &[&str]) {
+    let status = Command::new(SHOAL).args(arguments).env("DATABASE_URL", url.as_str()).current_dir("/").status();
+    assert!(status.unwrap().success(), "shoal {arguments:?}");
+}
