@@ -6,6 +6,7 @@
 
 mod connect;
 mod node;
+mod sessions;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use super::secret::SecretUrl;
 use super::sql::Dialect;
+use node::Source;
 pub use node::{Health, Node};
+use sessions::Sessions;
 
 /// Where the databases are and how many connections each gets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,7 +40,7 @@ pub struct Settings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoolSettings {
-    /// Most connections to one server.
+    /// Most connections of a pool: each replica has one, the primary one for reads and one for writes.
     pub size: u32,
     /// Longest wait for a connection, in milliseconds.
     pub acquire_timeout_ms: u64,
@@ -85,17 +88,22 @@ impl Databases {
     pub async fn open(settings: &Settings) -> Result<Self, Error> {
         let (dialect, writer, primary, replicas) = match &settings.url {
             Some(url) => {
+                // Reads of the primary have connections of their own: they cannot take those of the writes.
+                let reads = |name: String, url, access| {
+                    let pool = connect::postgres(url, &settings.pool, access)?;
+                    Ok::<_, Error>(Node::new(name, Source::Postgres(Sessions::new(pool))))
+                };
                 let writer = connect::postgres(url, &settings.pool, connect::Access::Write)?;
-                let primary = Node::new("primary".to_owned(), writer.clone());
-                let replicas = settings.replicas.iter().enumerate().map(|(index, url)| {
-                    let connection = connect::postgres(url, &settings.pool, connect::Access::Read)?;
-                    Ok(Node::new(format!("replica-{}", index + 1), connection))
-                });
-                (Dialect::Postgres, writer, primary, replicas.collect::<Result<_, Error>>()?)
+                let primary = reads("primary".to_owned(), url, connect::Access::Read)?;
+                let replicas = settings.replicas.iter().enumerate();
+                let replicas = replicas
+                    .map(|(index, url)| reads(format!("replica-{}", index + 1), url, connect::Access::Read))
+                    .collect::<Result<_, Error>>()?;
+                (Dialect::Postgres, writer.into(), primary, replicas)
             }
             None => {
                 let (writer, readers) = connect::sqlite(&settings.data_dir, &settings.pool).await?;
-                (Dialect::Sqlite, writer, Node::new("embedded".to_owned(), readers), Vec::new())
+                (Dialect::Sqlite, writer, Node::new("embedded".to_owned(), Source::Sqlite(readers)), Vec::new())
             }
         };
         let shared = Shared { dialect, writer, primary, replicas, turn: AtomicUsize::new(0) };

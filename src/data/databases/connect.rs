@@ -1,25 +1,24 @@
 //! Pools, as they are opened.
 
 use std::path::Path;
-use std::time::Duration;
 
 use sea_orm::DatabaseConnection;
 use sqlx::ConnectOptions;
 use sqlx::Connection;
 use sqlx::pool::PoolOptions;
-use sqlx::postgres::{PgConnectOptions, Postgres};
+use sqlx::postgres::{PgConnectOptions, PgPool, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
+use super::sessions::TRY_AFTER_IDLE;
 use super::{Error, PoolSettings, SecretUrl};
-
-/// A connection that lay idle for longer is tried before it is used: its server may be gone.
-const TRY_AFTER_IDLE: Duration = Duration::from_secs(1);
 
 /// What the planner is told for requests. Lists offer only what an index serves and stop at a page's limit, so walking
 /// the index is right whatever statistics say of an average parent. Left to itself the planner reads a parent's whole
 /// list to sort it, because it takes random reads for dearer than others (equal, a walk never costs more than a bitmap
-/// and a sort); scans a table because a count will stop early; and compiles, for longer than the statement then runs.
-const WALK_INDEXES: [(&str, &str); 3] = [("enable_seqscan", "off"), ("random_page_cost", "1"), ("jit", "off")];
+/// and a sort); scans a table because a count will stop early; compiles, for longer than the statement then runs; and
+/// plans each statement anew, for longer than it runs, though all values have the same plan.
+const WALK_INDEXES: [(&str, &str); 4] =
+    [("enable_seqscan", "off"), ("random_page_cost", "1"), ("jit", "off"), ("plan_cache_mode", "force_generic_plan")];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
@@ -28,7 +27,7 @@ pub(super) enum Access {
 }
 
 /// A pool of connections to one PostgreSQL server. Connects when first used.
-pub(super) fn postgres(url: &SecretUrl, pool: &PoolSettings, access: Access) -> Result<DatabaseConnection, Error> {
+pub(super) fn postgres(url: &SecretUrl, pool: &PoolSettings, access: Access) -> Result<PgPool, Error> {
     let options = postgres_options(url, pool, access)?;
     let pool = PoolOptions::<Postgres>::new()
         .max_connections(pool.size)
@@ -44,7 +43,7 @@ pub(super) fn postgres(url: &SecretUrl, pool: &PoolSettings, access: Access) -> 
             })
         })
         .connect_lazy_with(options);
-    Ok(pool.into())
+    Ok(pool)
 }
 
 /// Connects once, without a pool.

@@ -7,6 +7,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, QueryResult, Statement};
 use serde::Serialize;
 
+use super::sessions::Sessions;
 use super::{Dialect, Error};
 
 /// For how long a server that could not be reached is left alone.
@@ -17,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A server that answers reads.
 pub struct Node {
     name: String,
-    connection: DatabaseConnection,
+    source: Source,
     started: Instant,
     /// Milliseconds after `started` until which it is left alone; 0 while it answers.
     down_until: AtomicU64,
@@ -26,6 +27,12 @@ pub struct Node {
     seconds: Histogram,
     connections: Gauge,
     idle: Gauge,
+}
+
+/// Where a node's connections come from.
+pub(super) enum Source {
+    Postgres(Sessions),
+    Sqlite(DatabaseConnection),
 }
 
 /// What a health check found.
@@ -42,8 +49,17 @@ pub struct Health {
     pub idle: usize,
 }
 
+impl Source {
+    async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
+        match self {
+            Self::Postgres(sessions) => Ok(sessions.query(statement).await?),
+            Self::Sqlite(connection) => Ok(connection.query_all_raw(statement).await?),
+        }
+    }
+}
+
 impl Node {
-    pub(super) fn new(name: String, connection: DatabaseConnection) -> Self {
+    pub(super) fn new(name: String, source: Source) -> Self {
         let label = name.clone();
         Self {
             statements: counter!("shoal_sql_statements_total", "node" => label.clone()),
@@ -52,7 +68,7 @@ impl Node {
             connections: gauge!("shoal_pool_connections", "node" => label.clone()),
             idle: gauge!("shoal_pool_idle", "node" => label),
             name,
-            connection,
+            source,
             started: Instant::now(),
             down_until: AtomicU64::new(0),
         }
@@ -69,7 +85,7 @@ impl Node {
 
     pub(super) async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
         let start = Instant::now();
-        let found = self.connection.query_all_raw(statement).await.map_err(Error::from);
+        let found = self.source.query(statement).await;
         self.statements.increment(1);
         self.seconds.record(start.elapsed());
         match &found {
@@ -89,8 +105,9 @@ impl Node {
             Dialect::Postgres => (DbBackend::Postgres, "select pg_is_in_recovery() as answer"),
             Dialect::Sqlite => (DbBackend::Sqlite, "select false as answer"),
         };
-        let asked = self.connection.query_one_raw(Statement::from_string(backend, question));
-        let answer = tokio::time::timeout(PATIENCE, asked).await.ok().and_then(Result::ok).flatten();
+        let asked = self.source.query(Statement::from_string(backend, question));
+        let answer =
+            tokio::time::timeout(PATIENCE, asked).await.ok().and_then(Result::ok).and_then(|mut rows| rows.pop());
         let (connections, idle) = self.pool();
         Health {
             node: self.name.clone(),
@@ -108,19 +125,21 @@ impl Node {
     }
 
     pub(super) async fn close(&self) {
-        if let Err(error) = self.connection.clone().close().await {
-            tracing::warn!(%error, node = self.name, "a pool did not close cleanly");
+        match &self.source {
+            Source::Postgres(sessions) => sessions.close().await,
+            Source::Sqlite(connection) => {
+                if let Err(error) = connection.clone().close().await {
+                    tracing::warn!(%error, node = self.name, "a pool did not close cleanly");
+                }
+            }
         }
     }
 
     fn pool(&self) -> (u32, usize) {
-        match self.connection.get_database_backend() {
-            DbBackend::Postgres => {
-                let pool = self.connection.get_postgres_connection_pool();
-                (pool.size(), pool.num_idle())
-            }
-            _ => {
-                let pool = self.connection.get_sqlite_connection_pool();
+        match &self.source {
+            Source::Postgres(sessions) => (sessions.pool().size(), sessions.idle()),
+            Source::Sqlite(connection) => {
+                let pool = connection.get_sqlite_connection_pool();
                 (pool.size(), pool.num_idle())
             }
         }
