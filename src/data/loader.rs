@@ -25,13 +25,13 @@ mod group;
 mod tests;
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::dataloader::Loader;
+use foldhash::{HashMap, HashMapExt};
 use sea_orm::DbErr;
 
 use super::error::Error;

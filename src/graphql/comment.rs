@@ -9,6 +9,7 @@ use super::connection::{Filter, Selection, list_fields, orders};
 use super::id;
 use super::post::Post;
 use super::resource::{Load, Resource};
+use super::rows::Row;
 use super::scalars::{DateTime, DateTimeRange};
 use super::user::User;
 use crate::data::condition::Condition;
@@ -78,12 +79,12 @@ impl Comment {
     }
 
     /// The post it is about; null if that was deleted this moment.
-    async fn post(&self, ctx: &Context<'_>) -> Result<Option<Post>> {
-        ctx.load(self.0.post_id).await
+    async fn post(&self, ctx: &Context<'_>) -> Result<Option<Row<Post>>> {
+        Ok(ctx.load(self.0.post_id).await?.map(Row))
     }
 
     /// Who wrote it.
-    async fn author(&self, ctx: &Context<'_>) -> Result<User> {
+    async fn author(&self, ctx: &Context<'_>) -> Result<Row<User>> {
         ctx.load_parent(self.0.author_id).await
     }
 }
@@ -155,7 +156,7 @@ struct CommentLookups;
 #[Object]
 impl CommentLookups {
     /// A comment by global id.
-    async fn comment(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Comment>> {
+    async fn comment(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Row<Comment>>> {
         ctx.load_id(&id).await
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, Result, SimpleObject, TypeName};
 
 use super::resource::{Load, Resource};
+use super::rows::{Row, Rows};
 use crate::data::condition::Condition;
 use crate::data::find::{Count, Counts, Pages};
 use crate::data::list::{List, Listing, Order};
@@ -68,31 +69,31 @@ pub struct Connection<T: Resource> {
 #[Object(name_type)]
 impl<T: Resource> Connection<T> {
     /// The rows of the page, each with its cursor.
-    async fn edges(&self, ctx: &Context<'_>) -> Result<Vec<Edge<T>>> {
+    async fn edges(&self, ctx: &Context<'_>) -> Result<Rows<Edge<T>>> {
         let page = self.load(ctx).await?;
         let edge = |(row, cursor): (&Arc<T::Record>, &Cursor)| Edge {
-            node: T::from(row.clone()),
+            row: row.clone(),
             cursor: cursor.clone(),
             listing: self.listing.clone(),
         };
-        Ok(page.rows.iter().zip(&page.cursors).map(edge).collect())
+        Ok(Rows(page.rows.iter().zip(&page.cursors).map(edge).collect()))
     }
 
     /// The rows of the page.
-    async fn nodes(&self, ctx: &Context<'_>) -> Result<Vec<T>> {
-        Ok(self.load(ctx).await?.rows.iter().cloned().map(T::from).collect())
+    async fn nodes(&self, ctx: &Context<'_>) -> Result<Rows<T>> {
+        Ok(Rows(self.load(ctx).await?.rows.iter().cloned().map(T::from).collect()))
     }
 
     /// Where the page lies in the list.
-    async fn page_info(&self, ctx: &Context<'_>) -> Result<PageInfo> {
+    async fn page_info(&self, ctx: &Context<'_>) -> Result<Row<PageInfo>> {
         let page = self.load(ctx).await?;
         let cursor = |cursor: Option<&Cursor>| cursor.map(|cursor| cursor.encode(&self.listing));
-        Ok(PageInfo {
+        Ok(Row(PageInfo {
             has_next_page: page.has_next,
             has_previous_page: page.has_previous,
             start_cursor: cursor(page.cursors.first()),
             end_cursor: cursor(page.cursors.last()),
-        })
+        }))
     }
 
     /// How many rows the whole list has. Counting stops at 10,000 by default: see totalCountExact.
@@ -128,7 +129,7 @@ impl<T: Resource> TypeName for Connection<T> {
 
 /// A row of a page.
 pub struct Edge<T: Resource> {
-    node: T,
+    row: Arc<T::Record>,
     cursor: Cursor,
     listing: Listing<T::Record>,
 }
@@ -137,8 +138,8 @@ pub struct Edge<T: Resource> {
 #[Object(name_type)]
 impl<T: Resource> Edge<T> {
     /// The row.
-    async fn node(&self) -> &T {
-        &self.node
+    async fn node(&self) -> Row<T> {
+        Row(T::from(self.row.clone()))
     }
 
     /// The place of the row in this list and order, for after and before.

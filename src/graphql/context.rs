@@ -5,6 +5,7 @@ use std::sync::Arc;
 use entity::user;
 use serde::{Deserialize, Serialize};
 
+use super::rows::Blanks;
 use crate::data::databases::{Databases, Needs};
 use crate::data::fetch::Fetcher;
 use crate::data::ledger::Ledger;
@@ -61,12 +62,14 @@ pub struct RequestContext {
     pub writes: Writes,
     pub ledger: Arc<Ledger>,
     pub settings: Arc<Settings>,
+    pub blanks: Blanks,
 }
 
 impl RequestContext {
     pub fn new(databases: &Databases, needs: Needs, writes: Writes, settings: Arc<Settings>) -> Self {
         let ledger = Arc::new(Ledger::default());
         let fetcher = Fetcher::new(databases.clone(), needs, ledger.clone());
-        Self { viewer: Viewer::ANYBODY, loaders: Loaders::default(), fetcher, writes, ledger, settings }
+        let (viewer, loaders, blanks) = (Viewer::ANYBODY, Loaders::default(), Blanks::default());
+        Self { viewer, loaders, fetcher, writes, ledger, settings, blanks }
     }
 }

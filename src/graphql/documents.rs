@@ -1,11 +1,15 @@
-//! Parsed documents, kept by their text: clients send the same few again and again.
+//! Parsed documents, kept by their text: clients send the same few again and again. Whether one is valid need be found out
+//! only once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_graphql::ServerError;
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition};
+use async_graphql::{ServerError, Variables};
 use moka::sync::Cache;
+
+use super::variables;
 
 /// How deep brackets may nest. The parser descends with them and would overflow the stack of its thread, which ends the
 /// process; nothing that can be asked needs half of this.
@@ -16,30 +20,67 @@ const MAX_FRAGMENTS: usize = 200;
 
 /// A bounded memory of parsed documents.
 pub struct Documents {
-    parsed: Cache<Arc<str>, Arc<ExecutableDocument>>,
+    known: Cache<Arc<str>, Arc<Document>>,
+}
+
+/// A parsed document.
+pub struct Document {
+    parsed: ExecutableDocument,
+    /// Whether it has been found valid, with nothing left unseen.
+    is_valid: AtomicBool,
 }
 
 impl Documents {
     /// Keeps at most about `bytes` of text.
     pub fn new(bytes: u64) -> Self {
-        let weigh = |text: &Arc<str>, _: &Arc<ExecutableDocument>| u32::try_from(text.len()).unwrap_or(u32::MAX);
-        Self { parsed: Cache::builder().weigher(weigh).max_capacity(bytes).build() }
+        let weigh = |text: &Arc<str>, _: &Arc<Document>| u32::try_from(text.len()).unwrap_or(u32::MAX);
+        Self { known: Cache::builder().weigher(weigh).max_capacity(bytes).build() }
     }
 
     /// The document of a text.
-    pub fn parse(&self, text: &str) -> Result<ExecutableDocument, ServerError> {
-        if let Some(document) = self.parsed.get(text) {
-            return Ok((*document).clone());
+    pub fn parse(&self, text: &str) -> Result<Arc<Document>, ServerError> {
+        if let Some(document) = self.known.get(text) {
+            return Ok(document);
         }
         if nesting(text) > MAX_NESTING {
             return Err(ServerError::new("the document is nested too deeply", None));
         }
-        let document = parse_query(text)?;
-        if document.fragments.len() > MAX_FRAGMENTS {
+        let parsed = parse_query(text)?;
+        if parsed.fragments.len() > MAX_FRAGMENTS {
             return Err(ServerError::new(format!("more than {MAX_FRAGMENTS} fragments"), None));
         }
-        self.parsed.insert(text.into(), Arc::new(document.clone()));
+        let document = Arc::new(Document { parsed, is_valid: AtomicBool::new(false) });
+        self.known.insert(text.into(), document.clone());
         Ok(document)
+    }
+}
+
+impl Document {
+    pub fn parsed(&self) -> &ExecutableDocument {
+        &self.parsed
+    }
+
+    /// Whether it was found valid before, and these variables cannot change that.
+    pub fn is_known_valid(&self, variables: &Variables) -> bool {
+        self.is_valid.load(Ordering::Relaxed)
+            && self.only_operation().is_some_and(|operation| variables::are_plain(operation, variables))
+    }
+
+    /// Whether validation with these variables looks at everything: it passes over a value in which one is missing, and
+    /// over the values of operations that were not asked for.
+    pub fn is_seen_whole(&self, variables: &Variables) -> bool {
+        self.only_operation().is_some_and(|operation| variables::are_all_given(operation, variables))
+    }
+
+    /// It was found valid, and seen whole.
+    pub fn passed(&self) {
+        self.is_valid.store(true, Ordering::Relaxed);
+    }
+
+    fn only_operation(&self) -> Option<&OperationDefinition> {
+        let mut operations = self.parsed.operations.iter();
+        let (_, only) = operations.next()?;
+        operations.next().is_none().then_some(&only.node)
     }
 }
 

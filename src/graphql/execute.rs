@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Request, Response, Value};
+use async_graphql::{Request, Response, ValidationMode, Value};
 use futures_util::FutureExt;
 
 use super::context::{RequestContext, Settings};
@@ -23,6 +23,8 @@ pub struct Executor {
 
 struct Shared {
     graph: Graph,
+    /// The same graph, for documents that are known to be valid.
+    trusting: Graph,
     documents: Documents,
     databases: Databases,
     writes: Writes,
@@ -42,24 +44,35 @@ impl Executor {
     pub fn new(databases: Databases, writes: Writes, settings: Settings) -> Self {
         let documents = Documents::new(settings.document_cache_bytes);
         let settings = Arc::new(settings);
-        Self { shared: Arc::new(Shared { graph: graph(), documents, databases, writes, settings }) }
+        Self {
+            shared: Arc::new(Shared {
+                graph: graph(ValidationMode::Strict),
+                trusting: graph(ValidationMode::Fast),
+                documents,
+                databases,
+                writes,
+                settings,
+            }),
+        }
     }
 
     /// Answers a request. Never fails: what goes wrong is in the answer, which [`error::finish`] makes fit for a client.
     pub async fn execute(&self, mut request: Request, envelope: Envelope) -> Response {
-        let Shared { graph, documents, databases, writes, settings } = &*self.shared;
+        let Shared { graph, trusting, documents, databases, writes, settings } = &*self.shared;
         let Envelope { mut needs, trace } = envelope;
         let document = match documents.parse(&request.query) {
             Ok(document) => document,
             Err(error) => return Response::from_errors(vec![error]),
         };
-        let operation = documents::operation(&document, request.operation_name.as_deref());
+        let operation = documents::operation(document.parsed(), request.operation_name.as_deref());
         if let Err(error) = variables::check(operation, &request.variables) {
             return Response::from_errors(vec![error]);
         }
         // What a mutation shows is the state that it made, or a later one.
         needs.primary |= operation.is_some_and(|operation| operation.ty == OperationType::Mutation);
-        request.set_parsed_query(document);
+        let graph = if document.is_known_valid(&request.variables) { trusting } else { graph };
+        let is_seen_whole = document.is_seen_whole(&request.variables);
+        request.set_parsed_query(document.parsed().clone());
         let context = RequestContext::new(databases, needs, writes.clone(), settings.clone());
         let (loaders, ledger) = (context.loaders.clone(), context.ledger.clone());
         // Tokio's cooperative budget would split batches of more than 128 keys.
@@ -68,6 +81,9 @@ impl Executor {
             // The panic hook has logged it.
             Response::from_errors(vec![error::request_error(Code::Internal, "internal error")])
         });
+        if response.is_ok() && is_seen_whole {
+            document.passed();
+        }
         if trace {
             response.extensions.insert("shoal".to_owned(), account(&ledger));
         }

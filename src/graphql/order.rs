@@ -7,6 +7,7 @@ use entity::order;
 
 use super::connection::{Filter, Selection, list_fields, orders};
 use super::resource::{Load, Resource};
+use super::rows::Row;
 use super::scalars::{DateTime, DateTimeRange, Money};
 use super::user::User;
 use super::{id, order_item};
@@ -91,7 +92,7 @@ impl OrderFields {
     }
 
     /// Who placed it.
-    async fn user(&self, ctx: &Context<'_>) -> Result<User> {
+    async fn user(&self, ctx: &Context<'_>) -> Result<Row<User>> {
         ctx.load_parent(self.0.user_id).await
     }
 }
@@ -176,7 +177,7 @@ struct OrderLookups;
 #[Object]
 impl OrderLookups {
     /// An order by global id.
-    async fn order(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Order>> {
+    async fn order(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Row<Order>>> {
         ctx.load_id(&id).await
     }
 }

@@ -10,6 +10,7 @@ use super::id;
 use super::order::Order;
 use super::product::Product;
 use super::resource::{Load, Resource};
+use super::rows::Row;
 use super::scalars::Money;
 use crate::data::list::{List, Path};
 use crate::data::{Error, Record};
@@ -74,12 +75,12 @@ impl OrderItem {
     }
 
     /// The order it belongs to.
-    async fn order(&self, ctx: &Context<'_>) -> Result<Order> {
+    async fn order(&self, ctx: &Context<'_>) -> Result<Row<Order>> {
         ctx.load_parent(self.0.order_id).await
     }
 
     /// What was ordered.
-    async fn product(&self, ctx: &Context<'_>) -> Result<Product> {
+    async fn product(&self, ctx: &Context<'_>) -> Result<Row<Product>> {
         ctx.load_parent(self.0.product_id).await
     }
 }

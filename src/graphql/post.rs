@@ -8,6 +8,7 @@ use sea_orm::FromQueryResult;
 
 use super::connection::{Filter, Selection, list_fields, orders};
 use super::resource::{Load, Resource};
+use super::rows::Row;
 use super::scalars::{DateTime, DateTimeRange};
 use super::user::User;
 use super::{comment, id, tag};
@@ -133,7 +134,7 @@ impl PostFields {
     }
 
     /// Who wrote it.
-    async fn author(&self, ctx: &Context<'_>) -> Result<User> {
+    async fn author(&self, ctx: &Context<'_>) -> Result<Row<User>> {
         ctx.load_parent(self.0.author_id).await
     }
 
@@ -258,7 +259,7 @@ struct PostLookups;
 #[Object]
 impl PostLookups {
     /// A post by global id.
-    async fn post(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Post>> {
+    async fn post(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Row<Post>>> {
         ctx.load_id(&id).await
     }
 }

@@ -8,6 +8,7 @@ use sea_orm::FromQueryResult;
 
 use super::connection::{Filter, Selection, list_fields, orders};
 use super::resource::{Load, Resource};
+use super::rows::Row;
 use super::scalars::{DateTime, Money};
 use super::{id, order_item, user};
 use crate::data::condition::Condition;
@@ -217,7 +218,7 @@ struct ProductLookups;
 #[Object]
 impl ProductLookups {
     /// A product by global id.
-    async fn product(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Product>> {
+    async fn product(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Row<Product>>> {
         ctx.load_id(&id).await
     }
 
@@ -226,7 +227,7 @@ impl ProductLookups {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The exact stock keeping unit.")] sku: String,
-    ) -> Result<Option<Product>> {
+    ) -> Result<Option<Row<Product>>> {
         ctx.load_unique(Unique::by(product::Column::Sku), sku).await
     }
 }

@@ -10,6 +10,7 @@ use super::connection::{Connection, Selection};
 use super::context::RequestContext;
 use super::error::fault;
 use super::id;
+use super::rows::Row;
 use crate::data::find::{Aggregate, Aggregates, Rows, Source, Unique};
 use crate::data::page::{PageArgs, PageSpec};
 use crate::data::{Error, Record};
@@ -40,17 +41,17 @@ pub trait Load {
     fn load<T: Resource>(&self, key: i64) -> impl Future<Output = Result<Option<T>>> + Send;
 
     /// The object with this global id, if there is one.
-    fn load_id<T: Resource>(&self, id: &ID) -> impl Future<Output = Result<Option<T>>> + Send;
+    fn load_id<T: Resource>(&self, id: &ID) -> impl Future<Output = Result<Option<Row<T>>>> + Send;
 
     /// The object with this value of a unique column, if there is one.
     fn load_unique<T: Resource>(
         &self,
         by: Unique<T::Record>,
         value: String,
-    ) -> impl Future<Output = Result<Option<T>>> + Send;
+    ) -> impl Future<Output = Result<Option<Row<T>>>> + Send;
 
     /// The object that a foreign key names.
-    fn load_parent<T: Resource>(&self, key: i64) -> impl Future<Output = Result<T>> + Send;
+    fn load_parent<T: Resource>(&self, key: i64) -> impl Future<Output = Result<Row<T>>> + Send;
 
     /// The results of an aggregate for a parent; none where the parent has no rows.
     fn aggregate<A>(&self, of: &'static Aggregate<A>, key: i64) -> impl Future<Output = Result<Arc<[A]>>> + Send
@@ -78,21 +79,21 @@ impl Load for Context<'_> {
         Ok(self.fetch(Rows::<T::Record>::new(), key).await?.map(T::from))
     }
 
-    async fn load_id<T: Resource>(&self, id: &ID) -> Result<Option<T>> {
+    async fn load_id<T: Resource>(&self, id: &ID) -> Result<Option<Row<T>>> {
         let key = id::decode::<T>(id).map_err(|error| fault(self, error))?;
-        self.load(key).await
+        Ok(self.load(key).await?.map(Row))
     }
 
-    async fn load_unique<T: Resource>(&self, by: Unique<T::Record>, value: String) -> Result<Option<T>> {
+    async fn load_unique<T: Resource>(&self, by: Unique<T::Record>, value: String) -> Result<Option<Row<T>>> {
         if value.contains('\0') {
             return Err(fault(self, Error::bad_input("a text cannot contain NUL")));
         }
-        Ok(self.fetch(by, value).await?.map(T::from))
+        Ok(self.fetch(by, value).await?.map(T::from).map(Row))
     }
 
-    async fn load_parent<T: Resource>(&self, key: i64) -> Result<T> {
+    async fn load_parent<T: Resource>(&self, key: i64) -> Result<Row<T>> {
         match self.load(key).await? {
-            Some(found) => Ok(found),
+            Some(found) => Ok(Row(found)),
             // Only a deletion between two statements can do this.
             None => Err(fault(self, Error::Vanished(T::TYPE))),
         }

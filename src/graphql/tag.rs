@@ -7,6 +7,7 @@ use entity::{post_tag, tag};
 
 use super::connection::{Filter, Selection, list_fields, orders};
 use super::resource::{Load, Resource};
+use super::rows::Row;
 use super::{id, post};
 use crate::data::condition::Condition;
 use crate::data::find::Unique;
@@ -128,7 +129,7 @@ impl TagLookups {
         ctx: &Context<'_>,
         #[graphql(desc = "The global id.")] id: Option<ID>,
         #[graphql(desc = "The exact name.")] name: Option<String>,
-    ) -> Result<Option<Tag>> {
+    ) -> Result<Option<Row<Tag>>> {
         match (id, name) {
             (Some(id), None) => ctx.load_id(&id).await,
             (None, Some(name)) => ctx.load_unique(Unique::by(tag::Column::Name), name).await,

@@ -8,6 +8,7 @@ use sea_orm::{FromQueryResult, prelude::DateTimeUtc};
 
 use super::connection::{Filter, Selection, list_fields, orders};
 use super::resource::{Load, Resource};
+use super::rows::Row;
 use super::scalars::{DateTime, Money};
 use super::{comment, id, order, post};
 use crate::data::condition::Condition;
@@ -233,7 +234,7 @@ impl UserLookups {
         ctx: &Context<'_>,
         #[graphql(desc = "The global id.")] id: Option<ID>,
         #[graphql(desc = "The e-mail address.")] email: Option<String>,
-    ) -> Result<Option<User>> {
+    ) -> Result<Option<Row<User>>> {
         match (id, email) {
             (Some(id), None) => ctx.load_id(&id).await,
             (None, Some(email)) => {

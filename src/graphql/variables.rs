@@ -1,6 +1,6 @@
 //! The variables that an operation demands. <https://spec.graphql.org/October2021/#CoerceVariableValues()>
 
-use async_graphql::parser::types::OperationDefinition;
+use async_graphql::parser::types::{BaseType, OperationDefinition};
 use async_graphql::{ServerError, Value, Variables};
 
 /// Refuses a request without one of them.
@@ -21,6 +21,24 @@ pub fn check(operation: Option<&OperationDefinition>, variables: &Variables) -> 
         }
     }
     Ok(())
+}
+
+/// Whether each variable that an operation knows has a value.
+pub fn are_all_given(operation: &OperationDefinition, variables: &Variables) -> bool {
+    operation.variable_definitions.iter().all(|definition| variables.contains_key(&definition.node.name.node))
+}
+
+/// Whether the values are scalars of the specification's, each of its variable's type: such a value is right wherever a
+/// valid document uses the variable. Others, and null, must be looked at.
+pub fn are_plain(operation: &OperationDefinition, variables: &Variables) -> bool {
+    operation.variable_definitions.iter().all(|definition| {
+        let BaseType::Named(name) = &definition.node.var_type.node.base else { return false };
+        match (name.as_str(), variables.get(&definition.node.name.node)) {
+            (_, None) | ("ID" | "String", Some(Value::String(_))) | ("Boolean", Some(Value::Boolean(_))) => true,
+            ("Int", Some(Value::Number(number))) => number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
+            _ => false,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -48,5 +66,31 @@ mod tests {
         assert_eq!(check(two, Some("one"), json!({})), required);
         assert_eq!(check(two, Some("two"), json!({})), Ok(()));
         assert_eq!(check(two, None, json!({})), Ok(()));
+    }
+
+    #[test]
+    fn only_scalars_of_their_type_are_plain() {
+        let are_plain = |query: &str, variables: serde_json::Value| {
+            let document = parse_query(query).unwrap();
+            super::are_plain(operation(&document, None).unwrap(), &Variables::from_json(variables))
+        };
+        let query = "query($i: ID!, $s: String, $n: Int = 1, $b: Boolean) { x }";
+        assert!(are_plain(query, json!({ "i": "VXNlcjox", "s": "", "n": 2147483647, "b": true, "unknown": [] })));
+        assert!(are_plain(query, json!({})));
+        for wrong in [
+            json!({ "i": 1 }),
+            json!({ "i": null }),
+            json!({ "s": true }),
+            json!({ "n": 2147483648_i64 }),
+            json!({ "n": 1.5 }),
+            json!({ "n": "1" }),
+            json!({ "b": 0 }),
+            json!({ "s": ["a"] }),
+        ] {
+            assert!(!are_plain(query, wrong.clone()), "{wrong}");
+        }
+        assert!(!are_plain("query($l: [Int!]) { x }", json!({ "l": [1] })), "a list");
+        assert!(!are_plain("query($t: DateTime) { x }", json!({ "t": "2026-11-22T08:30:00Z" })), "its scalar judges");
+        assert!(!are_plain("query($f: Filter) { x }", json!({ "f": {} })));
     }
 }

@@ -1,15 +1,16 @@
 //! Names each request, so that what a client saw can be found in the log; counts and times it.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use metrics::{counter, histogram};
+use metrics::{Counter, Histogram, counter, histogram};
 
 /// The name of a request.
 #[derive(Clone, Debug)]
@@ -22,14 +23,32 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 pub async fn measure(mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let id = format!("{:016x}", PROCESS.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed)));
-    let route = request.extensions().get::<MatchedPath>().map_or("none".to_owned(), |path| path.as_str().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).await;
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", id);
     }
-    let status = response.status().as_u16().to_string();
-    counter!("shoal_http_requests_total", "route" => route.clone(), "status" => status).increment(1);
-    histogram!("shoal_http_seconds", "route" => route).record(start.elapsed());
+    let meters = meters(route.as_ref().map_or("none", MatchedPath::as_str), response.status());
+    meters.0.increment(1);
+    meters.1.record(start.elapsed());
     response
+}
+
+/// What counts and times the answers of a route with a status. Looked up in the recorder only once: that takes longer than
+/// all else here.
+fn meters(route: &str, status: StatusCode) -> Arc<(Counter, Histogram)> {
+    type Known = HashMap<StatusCode, HashMap<String, Arc<(Counter, Histogram)>>>;
+    static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(meters) = known.get(&status).and_then(|routes| routes.get(route)) {
+        return meters.clone();
+    }
+    drop(known);
+    let requests =
+        counter!("shoal_http_requests_total", "route" => route.to_owned(), "status" => status.as_str().to_owned());
+    let meters = Arc::new((requests, histogram!("shoal_http_seconds", "route" => route.to_owned())));
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    known.entry(status).or_default().insert(route.to_owned(), meters.clone());
+    meters
 }

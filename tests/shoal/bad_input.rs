@@ -14,6 +14,7 @@ crate::on_both!(
     arguments_that_are_wrong,
     hostile_cursors_and_ids,
     errors_keep_their_whole_path,
+    a_document_that_was_valid_once_hides_no_wrong_variable,
 );
 
 /// Nothing of these may reach a client.
@@ -184,13 +185,60 @@ async fn errors_keep_their_whole_path(backend: Backend) {
     };
     let query = "{ a: users(first: 2) { nodes { b: posts(first: -1) { nodes { id } } } } }";
     assert_eq!(path(query, json!({})).await, json!(["a", "nodes", 0, "b"]));
-    let query = "query ($n: Int!) { a: users(first: 2) { nodes { b: posts(first: $n) { nodes { id } } } } }";
-    assert_eq!(
-        path(query, json!({ "n": 3_000_000_000_u64 })).await,
-        json!(["a", "nodes", 0]),
-        "async-graphql no longer cuts the path of an argument that cannot be coerced: say so in docs/decisions.md, see \
-         whether `finish` in src/graphql/error.rs still has to mend ours, and expect the whole path here"
-    );
+    // Also where the argument cannot be coerced, and where fragments are between.
+    for nodes in ["b: posts(first: $n) { nodes { id } }", "... on User { b: posts(first: $n) { nodes { id } } }"] {
+        let query = format!("query ($n: Int!) {{ a: users(first: 2) {{ nodes {{ {nodes} }} }} }}");
+        assert_eq!(path(&query, json!({ "n": 3_000_000_000_u64 })).await, json!(["a", "nodes", 0, "b"]));
+    }
+}
+
+async fn a_document_that_was_valid_once_hides_no_wrong_variable(backend: Backend) {
+    let app = TestApp::demo(backend).await;
+    let cases = [
+        ("query ($n: Int) { posts(first: $n) { totalCount } }", json!({ "n": 1 }), json!({ "n": 1.5 })),
+        ("query ($n: Int) { posts(first: $n) { totalCount } }", json!({ "n": 1 }), json!({ "n": 3_000_000_000_u64 })),
+        ("query ($i: ID!) { user(id: $i) { name } }", json!({ "i": "VXNlcjox" }), json!({ "i": null })),
+        ("query ($i: ID!) { user(id: $i) { name } }", json!({ "i": "VXNlcjox" }), json!({ "i": ["VXNlcjox"] })),
+        (
+            "query ($t: DateTime) { posts(filter: { publishedAt: { from: $t } }) { totalCount } }",
+            json!({ "t": "2026-11-22T08:30:00Z" }),
+            json!({ "t": "yesterday" }),
+        ),
+        (
+            "query ($f: PostFilter) { posts(filter: $f) { totalCount } }",
+            json!({ "f": { "status": "ARCHIVED" } }),
+            json!({ "f": { "status": "NOTHING" } }),
+        ),
+        // With a variable missing, the value around it is not looked at.
+        (
+            "query ($i: ID) { posts(filter: { authorId: $i, publishedAt: { from: \"yesterday\" } }) { totalCount } }",
+            json!({}),
+            json!({ "i": "VXNlcjox" }),
+        ),
+        // Nor what an operation says that was not asked for.
+        (
+            "query a { posts { totalCount } } query b($n: Int) { posts(first: $n) { totalCount } }",
+            json!({ "a": 1 }),
+            json!({ "b": 1, "n": "x" }),
+        ),
+    ];
+    for (query, right, wrong) in cases {
+        let ask = |variables: &Value| {
+            let name = ["a", "b"].into_iter().find(|name| variables.get(name).is_some());
+            let body = json!({ "query": query, "variables": variables, "operationName": name });
+            let app = &app;
+            async move { app.ask(&body).await }
+        };
+        let first = ask(&wrong).await;
+        check(&first);
+        for _ in 0..2 {
+            ask(&right).await;
+        }
+        let again = ask(&wrong).await;
+        check(&again);
+        assert_eq!(again.json["errors"][0]["message"], first.json["errors"][0]["message"], "{query}");
+    }
+    still_answers(&app).await;
 }
 
 /// One or more errors, each coded, named, and silent about what is inside.

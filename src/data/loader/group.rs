@@ -1,7 +1,6 @@
 //! The keys and answers of one loader within one request.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
 use std::panic::AssertUnwindSafe;
@@ -11,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use async_graphql::dataloader::Loader;
+use foldhash::{HashMap, HashMapExt};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 
