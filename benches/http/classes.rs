@@ -32,36 +32,42 @@ pub const OPERATIONS: [&Operation; 6] = [&POINT, &FEED, &NESTED, &ACCOUNT, &WIDE
 
 const POINT: Operation = Operation {
     name: "point",
-    document: "query point($id: ID!) { user(id: $id) { name email role active } }",
+    document: "query point($id: ID!) { user(id: $id) { id name email role active createdAt } }",
     sql: "select json_build_object('data', json_build_object('user', (
-            select json_build_object('name', name, 'email', email, 'role', upper(role), 'active', active)
+            select json_build_object('id', global_id('User', id), 'name', name, 'email', email, 'role', upper(role),
+                                     'active', active, 'createdAt', shown(created_at))
             from users where id = $1)))::text",
 };
 
 const FEED: Operation = Operation {
     name: "feed",
-    document: "query feed { posts(first: 50) { nodes { title status author { name } } } }",
+    document: "query feed { posts(first: 50) { nodes { id title publishedAt author { id name } } } }",
     sql: "select json_build_object('data', json_build_object('posts', json_build_object('nodes', coalesce(json_agg(
-            json_build_object('title', p.title, 'status', upper(p.status), 'author', json_build_object('name', u.name))
+            json_build_object('id', global_id('Post', p.id), 'title', p.title, 'publishedAt', shown(p.published_at),
+                              'author', json_build_object('id', global_id('User', u.id), 'name', u.name))
             order by p.published_at desc, p.id desc), '[]'))))::text
-          from (select id, title, status, published_at, author_id from posts where status = 'published'
+          from (select id, title, published_at, author_id from posts where status = 'published'
                 order by published_at desc, id desc limit 50) p
           join users u on u.id = p.author_id where $1::bigint is not null",
 };
 
 const NESTED: Operation = Operation {
     name: "nested",
-    document: "query nested { posts(first: 20) { nodes { title author { name }
-        comments(first: 5) { nodes { body author { name } } } } } }",
+    document: "query nested { posts(first: 20) { nodes { id title author { id name }
+        comments(first: 5) { nodes { id body createdAt author { id name } } } } } }",
     sql: "select json_build_object('data', json_build_object('posts', json_build_object('nodes', coalesce(json_agg(
-            json_build_object('title', p.title, 'author', json_build_object('name', u.name),
+            json_build_object('id', global_id('Post', p.id), 'title', p.title,
+                              'author', json_build_object('id', global_id('User', u.id), 'name', u.name),
                               'comments', json_build_object('nodes', c.nodes))
             order by p.published_at desc, p.id desc), '[]'))))::text
           from (select id, title, published_at, author_id from posts where status = 'published'
                 order by published_at desc, id desc limit 20) p
           join users u on u.id = p.author_id
           cross join lateral (
-            select coalesce(json_agg(json_build_object('body', c.body, 'author', json_build_object('name', u.name))
+            select coalesce(json_agg(json_build_object('id', global_id('Comment', c.id), 'body', c.body,
+                                                       'createdAt', shown(c.created_at),
+                                                       'author', json_build_object('id', global_id('User', u.id),
+                                                                                   'name', u.name))
                                      order by c.created_at desc, c.id desc), '[]') as nodes
             from (select id, body, author_id, created_at from comments where post_id = p.id
                   order by created_at desc, id desc limit 5) c
@@ -71,20 +77,23 @@ const NESTED: Operation = Operation {
 
 const ACCOUNT: Operation = Operation {
     name: "account",
-    document: "query account($id: ID!) { user(id: $id) { name orders(first: 10) { nodes { status
-        total { amount currencyCode } items { nodes { quantity product { name sku } } } } } } }",
+    document: "query account($id: ID!) { user(id: $id) { id name orders(first: 10) { nodes { id status createdAt
+        total { amount currencyCode } items { nodes { id quantity product { id name sku } } } } } } }",
     sql: "select json_build_object('data', json_build_object('user', (
-            select json_build_object('name', name, 'orders', json_build_object('nodes', o.nodes)) from users
+            select json_build_object('id', global_id('User', id), 'name', name,
+                                     'orders', json_build_object('nodes', o.nodes)) from users
             cross join lateral (
-              select coalesce(json_agg(json_build_object('status', upper(o.status),
+              select coalesce(json_agg(json_build_object('id', global_id('Order', o.id), 'status', upper(o.status),
+                'createdAt', shown(o.created_at),
                 'total', json_build_object('amount', o.total_cents / 100 || '.' || lpad((o.total_cents % 100)::text, 2, '0'),
                                            'currencyCode', o.currency),
                 'items', json_build_object('nodes', i.nodes)) order by o.created_at desc, o.id desc), '[]') as nodes
               from (select id, status, total_cents, currency, created_at from orders where user_id = $1
                     order by created_at desc, id desc limit 10) o
               cross join lateral (
-                select coalesce(json_agg(json_build_object('quantity', i.quantity,
-                  'product', json_build_object('name', p.name, 'sku', p.sku)) order by i.id), '[]') as nodes
+                select coalesce(json_agg(json_build_object('id', global_id('OrderItem', i.id), 'quantity', i.quantity,
+                  'product', json_build_object('id', global_id('Product', p.id), 'name', p.name, 'sku', p.sku))
+                  order by i.id), '[]') as nodes
                 from (select id, quantity, product_id from order_items where order_id = o.id order by id limit 20) i
                 join products p on p.id = i.product_id) i) o
             where users.id = $1)))::text",
@@ -92,11 +101,12 @@ const ACCOUNT: Operation = Operation {
 
 const WIDE: Operation = Operation {
     name: "wide",
-    document: "query wide { posts(first: 1000) { nodes { title status author { name } } } }",
+    document: "query wide { posts(first: 1000) { nodes { id title publishedAt author { id name } } } }",
     sql: "select json_build_object('data', json_build_object('posts', json_build_object('nodes', coalesce(json_agg(
-            json_build_object('title', p.title, 'status', upper(p.status), 'author', json_build_object('name', u.name))
+            json_build_object('id', global_id('Post', p.id), 'title', p.title, 'publishedAt', shown(p.published_at),
+                              'author', json_build_object('id', global_id('User', u.id), 'name', u.name))
             order by p.published_at desc, p.id desc), '[]'))))::text
-          from (select id, title, status, published_at, author_id from posts where status = 'published'
+          from (select id, title, published_at, author_id from posts where status = 'published'
                 order by published_at desc, id desc limit 1000) p
           join users u on u.id = p.author_id where $1::bigint is not null",
 };
@@ -104,13 +114,40 @@ const WIDE: Operation = Operation {
 const RENAME: Operation = Operation {
     name: "rename",
     document: "mutation rename($id: ID!) { updateUser(input: { id: $id, name: \"Renamed\" }) {
-        user { name email } userErrors { message } } }",
+        user { id name email } userErrors { message } } }",
     sql: "with renamed as (update users set name = 'Renamed', updated_at = clock_timestamp() where id = $1
-            returning name, email)
+            returning id, name, email)
           select json_build_object('data', json_build_object('updateUser', json_build_object(
-            'user', (select json_build_object('name', name, 'email', email) from renamed),
+            'user', (select json_build_object('id', global_id('User', id), 'name', name, 'email', email) from renamed),
             'userErrors', json_build_array())))::text",
 };
+
+impl Operation {
+    /// The statement as it is sent: ids and times are shown as the graph shows them, by expressions in their place.
+    pub fn statement(&self) -> String {
+        let mut sql = self.sql.to_owned();
+        while let Some((start, end)) = call(&sql, "global_id(") {
+            let (kind, id) = sql[start + "global_id(".len()..end].split_once(", ").unwrap();
+            let kind = kind.trim_matches('\'');
+            // Letters, digits and a colon never make the two characters that base64url has in the place of others.
+            let shown = format!("rtrim(encode(('{kind}:' || {id})::bytea, 'base64'), '=')");
+            sql.replace_range(start..=end, &shown);
+        }
+        while let Some((start, end)) = call(&sql, "shown(") {
+            let time = &sql[start + "shown(".len()..end];
+            // Twice as quick as to_char.
+            let shown = format!("replace(({time} at time zone 'UTC')::text, ' ', 'T') || 'Z'");
+            sql.replace_range(start..=end, &shown);
+        }
+        sql
+    }
+}
+
+/// Where a call stands that has no other within.
+fn call(sql: &str, name: &str) -> Option<(usize, usize)> {
+    let start = sql.find(name)?;
+    Some((start, start + sql[start..].find(')')?))
+}
 
 /// How many requests of a mix are drawn; then they begin again.
 const DRAWS: usize = 20_000;

@@ -14,6 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::classes::OPERATIONS;
 
@@ -23,7 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Clone)]
 struct Floors {
     pool: PgPool,
-    statements: Arc<HashMap<&'static str, &'static str>>,
+    statements: Arc<HashMap<&'static str, SqlStr>>,
     answers: Arc<HashMap<String, Bytes>>,
 }
 
@@ -57,7 +58,12 @@ pub async fn serve(address: SocketAddr) {
         .unwrap();
     let floors = Floors {
         pool,
-        statements: Arc::new(OPERATIONS.iter().map(|operation| (operation.name, operation.sql)).collect()),
+        statements: Arc::new(
+            OPERATIONS
+                .iter()
+                .map(|operation| (operation.name, AssertSqlSafe(operation.statement()).into_sql_str()))
+                .collect(),
+        ),
         answers: Arc::new(answers.collect()),
     };
     let router = Router::new().route("/bytes", post(bytes)).route("/sql", post(sql)).with_state(floors);
@@ -77,7 +83,7 @@ async fn sql(State(floors): State<Floors>, body: Bytes) -> impl IntoResponse {
         let id = URL_SAFE_NO_PAD.decode(id).unwrap();
         std::str::from_utf8(&id).unwrap().strip_prefix("User:").unwrap().parse().unwrap()
     });
-    let statement = floors.statements[body.operation_name.as_str()];
+    let statement = floors.statements[body.operation_name.as_str()].clone();
     let answer: String = sqlx::query_scalar(statement).bind(user).fetch_one(&floors.pool).await.unwrap();
     ([(header::CONTENT_TYPE, "application/json")], answer)
 }
