@@ -3,6 +3,7 @@
 mod embedded;
 pub mod migrate;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -42,6 +43,7 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     #[cfg(feature = "fault-points")]
     config.fault_point.iter().for_each(|step| crate::data::write::fault::stop_at(step.clone()));
     let databases = Databases::open(&config.database).await?;
+    databases.watch(&config.token).await?;
     let far = config.redis.url.as_ref().map(Far::open).transpose()?;
     let writes = Writes::new(databases.clone(), Arc::new(CountChanges));
     let draining = Arc::new(AtomicBool::new(false));
@@ -90,7 +92,7 @@ fn only_loopback(http: &Http) -> Result<(), Failure> {
         .into())
 }
 
-fn greet(config: &Config, address: std::net::SocketAddr) {
+fn greet(config: &Config, address: SocketAddr) {
     let database = match &config.database.url {
         Some(url) => url.to_string(),
         None => format!("embedded, in {}", config.database.data_dir.display()),
@@ -110,7 +112,8 @@ async fn drain(
     http: &Http,
 ) -> Result<(), Failure> {
     let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
         // A dropped sender means the same.
         let _ = stopping.await;
     });

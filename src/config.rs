@@ -10,7 +10,7 @@ use figment::error::{Actual, Kind};
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
-use crate::data::databases::{self, PoolSettings};
+use crate::data::databases;
 use crate::data::secret::SecretUrl;
 use crate::graphql::context;
 
@@ -21,6 +21,7 @@ pub struct Config {
     pub http: Http,
     pub database: databases::Settings,
     pub redis: Redis,
+    pub token: databases::TokenSettings,
     pub graphql: context::Settings,
     pub log: Log,
     /// The step of a write at which a test stops the process.
@@ -74,7 +75,6 @@ pub struct Flags {
 
 impl Default for Config {
     fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
         Self {
             http: Http {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
@@ -82,19 +82,9 @@ impl Default for Config {
                 graphiql: true,
                 drain_timeout_ms: 10_000,
             },
-            database: databases::Settings {
-                url: None,
-                replicas: Vec::new(),
-                data_dir: "./data".into(),
-                pool: PoolSettings {
-                    size: 2 * cores + 1,
-                    acquire_timeout_ms: 3_000,
-                    statement_timeout_ms: 30_000,
-                    statement_cache: 500,
-                    unhurried: false,
-                },
-            },
+            database: databases::Settings::default(),
             redis: Redis { url: None },
+            token: databases::TokenSettings::default(),
             graphql: context::Settings {
                 page_size: 20,
                 max_page_size: 100,

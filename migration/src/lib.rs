@@ -13,6 +13,7 @@ mod m20261122_000005_products;
 mod m20261122_000006_orders;
 mod m20261122_000007_product_buyers;
 mod m20261123_000008_idempotency_keys;
+mod m20261125_000009_signing_keys;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{MigrationTrait, async_trait::async_trait};
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             step!(m20261122_000006_orders),
             step!(m20261122_000007_product_buyers),
             step!(m20261123_000008_idempotency_keys),
+            step!(m20261125_000009_signing_keys),
         ]
     }
 }

@@ -1,27 +1,50 @@
 //! The primary and its replicas, and the one place that chooses among them.
 //!
-//! Callers ask for intent, [`Databases::writer`] or [`Databases::reader`], never for a pool. Replicas are opened
-//! read-only, so that a routing mistake fails loudly. Without `DATABASE_URL` there is an embedded SQLite, with one
-//! writer and several readers behind the same interface.
+//! Callers ask for intent, [`Databases::begin`] or [`Databases::read`], never for a pool. A read is answered by a server
+//! that is known to show what it needs: its client's own writes, and whatever is older than the bound. Replicas are opened
+//! read-only, so that a routing mistake fails loudly. Without `DATABASE_URL` there is an embedded SQLite, with one writer
+//! and several readers behind the same interface.
 
 mod connect;
+mod freshness;
+mod health;
 mod node;
-mod sessions;
+mod pool;
+mod reader;
+mod route;
+mod session;
+mod survey;
+mod tokens;
+mod transaction;
+mod watch;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, QueryResult, Statement};
+use sea_orm::{DatabaseConnection, TransactionTrait};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use super::error::Error;
+use super::position::{Keys, Position, Universe};
 use super::secret::SecretUrl;
 use super::sql::Dialect;
-use node::Source;
-pub use node::{Health, Node};
-use sessions::Sessions;
+use freshness::Freshness;
+pub use health::Health;
+use node::{Node, Source};
+use pool::{Limits, Pool};
+pub use reader::{Needs, Read};
+pub use route::Policy;
+use survey::Survey;
+pub use tokens::{Seen, TokenSettings};
+use transaction::On;
+pub use transaction::OpenTransaction;
+
+/// How long a start waits for the servers to be asked once.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// Where the databases are and how many connections each gets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,17 +56,31 @@ pub struct Settings {
     pub replicas: Vec<SecretUrl>,
     /// Directory of the embedded database.
     pub data_dir: PathBuf,
+    /// How a replica is chosen among those that may answer.
+    pub policy: Policy,
+    /// How old what is shown may be, in milliseconds; less for what its client has done.
+    pub max_staleness_ms: u64,
+    /// Most reads at once that the primary takes in the place of replicas.
+    pub primary_reads: u32,
     pub pool: PoolSettings,
 }
 
-/// One pool for each server.
+/// The pools: each replica has one, the primary one for reads and one for writes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoolSettings {
-    /// Most connections of a pool: each replica has one, the primary one for reads and one for writes.
+    /// Most connections of a pool; the primary's for reads has `primary_reads` more.
     pub size: u32,
+    /// Idle connections that are kept at hand.
+    pub min_idle: u32,
     /// Longest wait for a connection, in milliseconds.
     pub acquire_timeout_ms: u64,
+    /// After how long an idle connection above `min_idle` is closed, in milliseconds.
+    pub idle_timeout_ms: u64,
+    /// After how long any connection is closed, in milliseconds.
+    pub max_lifetime_ms: u64,
+    /// After how long of silence a server asks whether its client is still there (TCP keepalive), in milliseconds.
+    pub keepalive_ms: u64,
     /// Longest run of one statement, in milliseconds.
     pub statement_timeout_ms: u64,
     /// Prepared statements kept by each connection.
@@ -51,6 +88,39 @@ pub struct PoolSettings {
     /// For work on whole tables, not for requests: no limit on a statement, and the planner may scan.
     #[serde(skip)]
     pub unhurried: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let pool = PoolSettings::default();
+        Self {
+            url: None,
+            replicas: Vec::new(),
+            data_dir: "./data".into(),
+            policy: Policy::default(),
+            max_staleness_ms: 2_000,
+            primary_reads: pool.size,
+            pool,
+        }
+    }
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        Self {
+            // https://wiki.postgresql.org/wiki/Number_Of_Database_Connections
+            size: 2 * cores + 1,
+            min_idle: 1,
+            acquire_timeout_ms: 3_000,
+            idle_timeout_ms: 600_000,
+            max_lifetime_ms: 1_800_000,
+            keepalive_ms: 60_000,
+            statement_timeout_ms: 30_000,
+            statement_cache: 500,
+            unhurried: false,
+        }
+    }
 }
 
 impl Settings {
@@ -61,13 +131,6 @@ impl Settings {
     }
 }
 
-/// What a request's reads need of the server that answers.
-#[derive(Clone, Debug, Default)]
-pub struct Needs {
-    /// Only the primary knows the latest state.
-    pub primary: bool,
-}
-
 /// All servers. Cheap to clone.
 #[derive(Clone)]
 pub struct Databases {
@@ -76,38 +139,100 @@ pub struct Databases {
 
 struct Shared {
     dialect: Dialect,
+    /// For work on whole tables; of the embedded database the one writer.
     writer: DatabaseConnection,
+    /// Writes, and whatever must not be behind them.
+    writes: Option<Arc<Node>>,
     /// Reads that must see the latest state, and all reads when no replica is to be had.
-    primary: Node,
-    replicas: Vec<Node>,
+    primary: Arc<Node>,
+    replicas: Vec<Arc<Node>>,
+    policy: Policy,
+    max_staleness: Duration,
+    /// One for each read that the primary takes in the place of replicas.
+    stand_in: Semaphore,
     turn: AtomicUsize,
+    freshness: Arc<Mutex<Freshness>>,
+    /// The embedded database: its history, and its commits so far.
+    embedded: (Universe, Arc<AtomicU64>),
+    keys: OnceLock<Keys>,
+    /// What watches over the servers. Ends with them.
+    watches: Mutex<JoinSet<()>>,
+    settings: Settings,
 }
 
 impl Databases {
     /// Opens pools; connections are made when they are first needed.
     pub async fn open(settings: &Settings) -> Result<Self, Error> {
-        let (dialect, writer, primary, replicas) = match &settings.url {
+        let (dialect, writer, writes, primary, replicas) = match &settings.url {
             Some(url) => {
-                // Reads of the primary have connections of their own: they cannot take those of the writes.
-                let reads = |name: String, url, access| {
-                    let pool = connect::postgres(url, &settings.pool, access)?;
-                    Ok::<_, Error>(Node::new(name, Source::Postgres(Sessions::new(pool))))
+                let limits = settings.pool.limits();
+                let node = |name: String, url, access, limits| {
+                    let options = connect::options(url, &settings.pool, access)?;
+                    let pool = Pool::new(options, connect::greeting(access), limits);
+                    Ok::<_, Error>(Arc::new(Node::new(name, Source::Postgres(pool))))
                 };
-                let writer = connect::postgres(url, &settings.pool, connect::Access::Write)?;
-                let primary = reads("primary".to_owned(), url, connect::Access::Read)?;
+                let writes = node("writer".to_owned(), url, connect::Access::Write, limits)?;
+                // Reads of the primary have connections of their own: they cannot take those of the writes. Nor can those
+                // that come in the place of replicas take those of what a mutation shows.
+                let stand_in = if settings.replicas.is_empty() { 0 } else { settings.primary_reads };
+                let reads = Limits { size: limits.size + stand_in, ..limits };
+                let primary = node("primary".to_owned(), url, connect::Access::Read, reads)?;
                 let replicas = settings.replicas.iter().enumerate();
                 let replicas = replicas
-                    .map(|(index, url)| reads(format!("replica-{}", index + 1), url, connect::Access::Read))
+                    .map(|(index, url)| node(format!("replica-{}", index + 1), url, connect::Access::Read, limits))
                     .collect::<Result<_, Error>>()?;
-                (Dialect::Postgres, writer.into(), primary, replicas)
+                (Dialect::Postgres, connect::writer(url, &settings.pool)?.into(), Some(writes), primary, replicas)
             }
             None => {
                 let (writer, readers) = connect::sqlite(&settings.data_dir, &settings.pool).await?;
-                (Dialect::Sqlite, writer, Node::new("embedded".to_owned(), Source::Sqlite(readers)), Vec::new())
+                let readers = Arc::new(Node::new("embedded".to_owned(), Source::Sqlite(readers)));
+                (Dialect::Sqlite, writer, None, readers, Vec::new())
             }
         };
-        let shared = Shared { dialect, writer, primary, replicas, turn: AtomicUsize::new(0) };
+        let shared = Shared {
+            dialect,
+            writer,
+            writes,
+            primary,
+            replicas,
+            policy: settings.policy,
+            max_staleness: Duration::from_millis(settings.max_staleness_ms),
+            stand_in: Semaphore::new(settings.primary_reads as usize),
+            turn: AtomicUsize::new(0),
+            freshness: Arc::default(),
+            embedded: (Universe::random(), Arc::default()),
+            keys: OnceLock::new(),
+            watches: Mutex::default(),
+            settings: settings.clone(),
+        };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Begins to watch over the servers, and to sign tokens. Without this all reads are the primary's.
+    ///
+    /// # Errors
+    /// When there is no key to be had.
+    pub async fn watch(&self, tokens: &TokenSettings) -> Result<(), Error> {
+        self.prepare_keys(tokens).await?;
+        let shared = &*self.shared;
+        let (Some(writes), Some(url)) = (&shared.writes, &shared.settings.url) else { return Ok(()) };
+        let settings = &shared.settings;
+        let nodes: Vec<_> = [&shared.primary, writes].into_iter().chain(&shared.replicas).cloned().collect();
+        {
+            let mut watches = shared.watches.lock().unwrap_or_else(PoisonError::into_inner);
+            let options = connect::options(url, &settings.pool, connect::Access::Write)?;
+            let both = [shared.primary.clone(), writes.clone()];
+            watches.spawn(watch::primary(both, options, shared.freshness.clone(), shared.max_staleness));
+            for (node, url) in shared.replicas.iter().zip(&settings.replicas) {
+                let options = connect::options(url, &settings.pool, connect::Access::Read)?;
+                watches.spawn(watch::replica(node.clone(), options));
+            }
+            watches.spawn(watch::tend(nodes.clone()));
+        }
+        let asked = futures_util::future::join_all(nodes.iter().map(|node| node.asked()));
+        // Those that take longer are asked again and again.
+        let _ = tokio::time::timeout(FIRST_LOOK, asked).await;
+        Ok(())
     }
 
     /// Connects to the primary once, to learn why where that fails.
@@ -122,9 +247,24 @@ impl Databases {
         self.shared.dialect
     }
 
-    /// The primary, for writes and for what must not be behind them.
+    /// The primary for work on whole tables, such as imports and migrations.
     pub fn writer(&self) -> &DatabaseConnection {
         &self.shared.writer
+    }
+
+    /// Begins a transaction on the primary.
+    ///
+    /// # Errors
+    /// `Unavailable` at once where the primary is known to be lost, or takes no writes.
+    pub async fn begin(&self) -> Result<OpenTransaction, Error> {
+        match &self.shared.writes {
+            Some(writes) => OpenTransaction::begin(writes.connect().await?, writes.clone()).await,
+            None => {
+                let transaction = self.shared.writer.begin().await?;
+                let (universe, commits) = self.shared.embedded.clone();
+                Ok(OpenTransaction(On::Sqlite { transaction, commits, universe }))
+            }
+        }
     }
 
     /// The server that takes writes.
@@ -132,80 +272,68 @@ impl Databases {
         self.shared.primary.name()
     }
 
-    /// A reader that goes from server to server until one answers: a replica in turn, the others, the primary.
-    pub fn reader(&self, needs: &Needs) -> Reader<'_> {
-        let replicas = if needs.primary { &[] } else { &self.shared.replicas[..] };
-        let turn = self.shared.turn.fetch_add(1, Ordering::Relaxed);
-        let in_turn = (0..replicas.len()).map(|step| &replicas[turn.wrapping_add(step) % replicas.len()]);
-        let mut candidates: Vec<&Node> = in_turn.filter(|node| node.is_up()).collect();
-        candidates.push(&self.shared.primary);
-        Reader { candidates, answered_by: None, statements: 0 }
-    }
-
-    /// Asks each server whether it answers.
-    pub async fn health(&self) -> Vec<Health> {
-        let nodes = std::iter::once(&self.shared.primary).chain(&self.shared.replicas);
-        futures_util::future::join_all(nodes.map(|node| node.health(self.shared.dialect))).await
-    }
-
     /// Reports the pools to the metrics recorder.
     pub fn observe(&self) {
-        std::iter::once(&self.shared.primary).chain(&self.shared.replicas).for_each(Node::observe);
+        self.nodes().for_each(Node::observe);
+        self.observe_lag();
     }
 
     /// Closes all connections once their statements are done.
     pub async fn close(&self) {
-        let nodes = std::iter::once(&self.shared.primary).chain(&self.shared.replicas);
-        futures_util::future::join_all(nodes.map(Node::close)).await;
+        let watches = std::mem::take(&mut *self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(watches);
+        futures_util::future::join_all(self.nodes().map(Node::close)).await;
         if let Err(error) = self.shared.writer.clone().close().await {
             tracing::warn!(%error, "the writer did not close cleanly");
         }
     }
-}
 
-/// One read and the servers that may answer it.
-pub struct Reader<'a> {
-    candidates: Vec<&'a Node>,
-    answered_by: Option<&'a str>,
-    statements: u32,
-}
-
-impl Reader<'_> {
-    /// Runs a statement on the first candidate that answers.
-    ///
-    /// A read may be sent again, so an unreachable server costs its caller nothing but time.
-    pub async fn query(&mut self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
-        let mut last = None;
-        for node in &self.candidates {
-            self.statements += 1;
-            match node.query(statement.clone()).await {
-                Ok(rows) => {
-                    self.answered_by = Some(node.name());
-                    return Ok(rows);
-                }
-                Err(error) if error.is_unavailable() => last = Some(error),
-                Err(error) => {
-                    self.answered_by = Some(node.name());
-                    return Err(error);
-                }
-            }
+    /// The history that positions are of now, as far as it is known.
+    fn universe(&self) -> Option<Universe> {
+        match self.shared.dialect {
+            Dialect::Postgres => self.freshness().universe(),
+            Dialect::Sqlite => Some(self.shared.embedded.0),
         }
-        Err(last.expect("the primary is always a candidate"))
     }
 
-    /// The server that answered.
-    pub fn answered_by(&self) -> Option<&str> {
-        self.answered_by
+    /// The latest position that is known.
+    fn latest(&self) -> Option<Position> {
+        match self.shared.dialect {
+            Dialect::Postgres => self.freshness().latest(),
+            Dialect::Sqlite => Some(Position(self.shared.embedded.1.load(Ordering::Acquire))),
+        }
     }
 
-    /// Statements sent so far.
-    pub fn statements(&self) -> u32 {
-        self.statements
+    fn last_seen_primary(&self) -> Option<Survey> {
+        self.freshness().primary
+    }
+
+    fn freshness(&self) -> MutexGuard<'_, Freshness> {
+        self.shared.freshness.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &Node> {
+        let shared = &*self.shared;
+        [Some(&shared.primary), shared.writes.as_ref()]
+            .into_iter()
+            .flatten()
+            .chain(&shared.replicas)
+            .map(|node| &**node)
     }
 }
 
 impl PoolSettings {
     fn acquire_timeout(&self) -> Duration {
         Duration::from_millis(self.acquire_timeout_ms)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            size: self.size,
+            min_idle: self.min_idle.min(self.size),
+            acquire_timeout: self.acquire_timeout(),
+            idle_timeout: Duration::from_millis(self.idle_timeout_ms),
+            max_lifetime: Duration::from_millis(self.max_lifetime_ms),
+        }
     }
 }

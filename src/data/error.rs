@@ -54,6 +54,28 @@ impl Error {
         Self::Contention(Arc::new(DbErr::Custom("a row went away meanwhile".to_owned())))
     }
 
+    /// No server can be asked, for a reason that no server gave.
+    pub fn unavailable(why: &str) -> Self {
+        Self::Unavailable(Arc::new(DbErr::Conn(RuntimeErr::Internal(why.to_owned()))))
+    }
+
+    /// The same, where it means that a server takes no writes: 25006 read_only_sql_transaction. For whoever asked for one
+    /// that does, it is as good as none.
+    pub fn of_writer(self) -> Self {
+        match self {
+            Self::Database(cause) if refused_with(&cause, &["25006"]) => Self::Unavailable(cause),
+            other => other,
+        }
+    }
+
+    /// Whether a replica gave a read up for what it had to replay, or for the end of its session. PostgreSQL: 40001
+    /// serialization_failure, 40P01 deadlock_detected, 57P01 admin_shutdown.
+    /// <https://www.postgresql.org/docs/current/hot-standby.html#HOT-STANDBY-CONFLICT>
+    pub fn is_conflict(&self) -> bool {
+        let (Self::Contention(cause) | Self::Unavailable(cause)) = self else { return false };
+        refused_with(cause, &["40001", "40P01", "57P01"])
+    }
+
     /// Whether the same transaction may succeed when it is run again.
     pub fn is_contention(&self) -> bool {
         matches!(self, Self::Contention(_))
@@ -95,6 +117,10 @@ fn refusal(cause: &DbErr) -> Option<&dyn DatabaseError> {
     }
 }
 
+fn refused_with(cause: &DbErr, codes: &[&str]) -> bool {
+    refusal(cause).and_then(DatabaseError::code).is_some_and(|code| codes.contains(&&*code))
+}
+
 /// The unique index that a row violates.
 fn taken(cause: &DbErr) -> Option<String> {
     let refusal = refusal(cause).filter(|refusal| refusal.is_unique_violation())?;
@@ -128,11 +154,11 @@ fn unreachable_server(cause: &DbErr) -> bool {
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => true,
-            // Class 08: connection exception; 53: out of connections or memory; 57P: the server goes down or starts.
-            // https://www.postgresql.org/docs/current/errcodes-appendix.html
+            // Class 08: connection exception; 53: out of connections or memory; 57P: the server goes down or starts; 25006: it
+            // takes no writes. https://www.postgresql.org/docs/current/errcodes-appendix.html
             sqlx::Error::Database(refusal) => refusal
                 .code()
-                .is_some_and(|code| code.starts_with("08") || code.starts_with("53") || code.starts_with("57P")),
+                .is_some_and(|code| ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) || code == "25006"),
             _ => false,
         },
         DbErr::Conn(_) => true,

@@ -29,16 +29,16 @@ impl Fetcher {
     /// Values of a source for keys, by key; a key without a value was not found.
     pub async fn fetch<S: Source>(&self, source: &S, keys: &[S::Key]) -> Result<HashMap<S::Key, S::Value>, Error> {
         let start = Instant::now();
-        let mut reader = self.databases.reader(&self.needs);
-        let found = reader.query(source.statement(self.databases.dialect(), keys)).await;
+        let (read, found) = self.databases.read(&self.needs, source.statement(self.databases.dialect(), keys)).await;
         histogram!("shoal_batch_keys", "source" => source.name(), "kind" => source.kind()).record(keys.len() as f64);
         self.ledger.record(Batch {
             source: source.name(),
             kind: source.kind(),
             keys: keys.len(),
             rows: found.as_ref().map_or(0, Vec::len),
-            node: reader.answered_by().map(str::to_owned),
-            statements: reader.statements(),
+            node: read.node,
+            position: read.stamp,
+            statements: read.statements,
             duration: start.elapsed(),
         });
         Ok(source.values(keys, found?)?)

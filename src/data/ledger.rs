@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use super::position::Position;
+
 /// The account of one request. Shared by all its loads.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -20,6 +22,8 @@ pub struct Batch {
     pub rows: usize,
     /// The server that answered; none if none could.
     pub node: Option<String>,
+    /// What was read shows every commit up to here, what was written is shown from here on; none where that is not known.
+    pub position: Option<Position>,
     /// Statements sent, but for BEGIN and COMMIT. For a read more than one when a server failed and another was asked.
     pub statements: u32,
     pub duration: Duration,

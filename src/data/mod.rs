@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod list;
 pub mod loader;
 pub mod page;
+pub mod position;
 pub mod record;
 pub mod scalar;
 pub mod secret;

@@ -1,4 +1,4 @@
-//! A URL with a password in it, which never leaves it.
+//! URLs with a password in them and other secrets, which never leave them.
 
 use std::fmt;
 
@@ -13,6 +13,28 @@ impl SecretUrl {
     /// The whole URL, to connect with.
     pub fn expose(&self) -> &Url {
         &self.0
+    }
+}
+
+/// A text that shows as `***` wherever it is printed, logged or serialised.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
     }
 }
 

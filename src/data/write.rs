@@ -20,13 +20,13 @@ use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
 use metrics::{counter, histogram};
-use sea_orm::TransactionTrait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::databases::Databases;
 use super::error::Error;
 use super::ledger::{Batch, Ledger};
+use super::position::Token;
 pub use change::{AfterCommit, Change, CountChanges, Image};
 pub use once::Once;
 /// How the columns to be written are named.
@@ -55,6 +55,14 @@ pub trait Work: Serialize + Send + Sync + 'static {
         &self,
         transaction: &mut Transaction,
     ) -> impl Future<Output = Result<Self::Output, Refused<Self::Refusal>>> + Send;
+}
+
+/// What was done, and what shows it.
+#[derive(Debug)]
+pub struct Done<T> {
+    pub output: T,
+    /// The state that shows it, and so does any later one.
+    pub token: Token,
 }
 
 /// Why nothing was written.
@@ -96,7 +104,7 @@ impl Writes {
         work: W,
         once: Option<Once>,
         ledger: &Arc<Ledger>,
-    ) -> Result<W::Output, Refused<W::Refusal>> {
+    ) -> Result<Done<W::Output>, Refused<W::Refusal>> {
         let (writes, ledger) = (self.clone(), ledger.clone());
         let task = tokio::spawn(async move { writes.insist(&work, once.as_ref(), &ledger).await });
         // The panic hook has logged it.
@@ -108,7 +116,7 @@ impl Writes {
         work: &W,
         once: Option<&Once>,
         ledger: &Ledger,
-    ) -> Result<W::Output, Refused<W::Refusal>> {
+    ) -> Result<Done<W::Output>, Refused<W::Refusal>> {
         let start = Instant::now();
         let pauses = ExponentialBuilder::new()
             .with_min_delay(FIRST_PAUSE)
@@ -135,12 +143,14 @@ impl Writes {
         work: &W,
         once: Option<&Once>,
         ledger: &Ledger,
-    ) -> Result<W::Output, Refused<W::Refusal>> {
+    ) -> Result<Done<W::Output>, Refused<W::Refusal>> {
         let start = Instant::now();
-        let begun = self.databases.writer().begin().await.map_err(Error::from)?;
-        let mut transaction = Transaction::new(begun, self.databases.dialect(), W::NAME);
+        let mut transaction = Transaction::new(self.databases.begin().await?, self.databases.dialect(), W::NAME);
         let done = match transaction.do_once(work, once).await {
-            Ok(output) => transaction.commit(&*self.after_commit).await.map(|()| output).map_err(Refused::Data),
+            Ok(output) => {
+                let committed = transaction.commit(&*self.after_commit).await;
+                committed.map(|token| Done { output, token }).map_err(Refused::Data)
+            }
             Err(refused) => {
                 transaction.rollback().await;
                 Err(refused)
@@ -152,6 +162,7 @@ impl Writes {
             keys: 1,
             rows: transaction.rows(),
             node: Some(self.databases.writer_name().to_owned()),
+            position: done.as_ref().ok().map(|done| done.token.position),
             statements: transaction.statements(),
             duration: start.elapsed(),
         });

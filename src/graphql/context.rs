@@ -1,6 +1,6 @@
 //! What lives as long as one request: its loads, what they need, what they cost, who asks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use entity::user;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use crate::data::fetch::Fetcher;
 use crate::data::ledger::Ledger;
 use crate::data::loader::Loaders;
 use crate::data::page::PageLimits;
+use crate::data::position::Token;
 use crate::data::write::Writes;
 
 /// How much a request may ask for.
@@ -63,6 +64,26 @@ pub struct RequestContext {
     pub ledger: Arc<Ledger>,
     pub settings: Arc<Settings>,
     pub blanks: Blanks,
+    /// What shows what the request has done.
+    pub done: Arc<LastToken>,
+}
+
+/// The token of the last of several writes, which shows them all.
+#[derive(Debug, Default)]
+pub struct LastToken(Mutex<Option<Token>>);
+
+impl LastToken {
+    pub fn set(&self, token: Token) {
+        *self.lock() = Some(token);
+    }
+
+    pub fn get(&self) -> Option<Token> {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Token>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl RequestContext {
@@ -70,6 +91,7 @@ impl RequestContext {
         let ledger = Arc::new(Ledger::default());
         let fetcher = Fetcher::new(databases.clone(), needs, ledger.clone());
         let (viewer, loaders, blanks) = (Viewer::ANYBODY, Loaders::default(), Blanks::default());
-        Self { viewer, loaders, fetcher, writes, ledger, settings, blanks }
+        let done = Arc::default();
+        Self { viewer, loaders, fetcher, writes, ledger, settings, blanks, done }
     }
 }

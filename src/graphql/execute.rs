@@ -12,7 +12,7 @@ use super::documents::{self, Documents};
 use super::error::{self, Code};
 use super::{Graph, graph, variables};
 use crate::data::databases::{Databases, Needs};
-use crate::data::ledger::Ledger;
+use crate::data::ledger::{Batch, Ledger};
 use crate::data::write::Writes;
 
 /// Executes requests. Cheap to clone.
@@ -31,11 +31,29 @@ struct Shared {
     settings: Arc<Settings>,
 }
 
+/// What a client gets.
+#[derive(Debug)]
+pub struct Answer {
+    pub response: Response,
+    /// What it is to bring with its next request, if that is another than it has.
+    pub token: Option<String>,
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        Self { response, token: None }
+    }
+}
+
 /// What comes with a request besides its document.
 #[derive(Clone, Debug, Default)]
 pub struct Envelope {
-    /// What its reads need.
-    pub needs: Needs,
+    /// Whether the client wants the latest state.
+    pub latest: bool,
+    /// The tokens that it brought.
+    pub tokens: Vec<String>,
+    /// Tells clients apart.
+    pub client: u64,
     /// Whether the answer tells what it cost.
     pub trace: bool,
 }
@@ -57,24 +75,26 @@ impl Executor {
     }
 
     /// Answers a request. Never fails: what goes wrong is in the answer, which [`error::finish`] makes fit for a client.
-    pub async fn execute(&self, mut request: Request, envelope: Envelope) -> Response {
+    pub async fn execute(&self, mut request: Request, envelope: Envelope) -> Answer {
         let Shared { graph, trusting, documents, databases, writes, settings } = &*self.shared;
-        let Envelope { mut needs, trace } = envelope;
+        let Envelope { latest, tokens, client, trace } = envelope;
         let document = match documents.parse(&request.query) {
             Ok(document) => document,
-            Err(error) => return Response::from_errors(vec![error]),
+            Err(error) => return Response::from_errors(vec![error]).into(),
         };
         let operation = documents::operation(document.parsed(), request.operation_name.as_deref());
         if let Err(error) = variables::check(operation, &request.variables) {
-            return Response::from_errors(vec![error]);
+            return Response::from_errors(vec![error]).into();
         }
         // What a mutation shows is the state that it made, or a later one.
-        needs.primary |= operation.is_some_and(|operation| operation.ty == OperationType::Mutation);
+        let after_write = operation.is_some_and(|operation| operation.ty == OperationType::Mutation);
+        let seen = databases.recognise(tokens.iter().map(String::as_str));
+        let needs = Needs::new(client, seen.position).latest(latest).after_write(after_write);
         let graph = if document.is_known_valid(&request.variables) { trusting } else { graph };
         let is_seen_whole = document.is_seen_whole(&request.variables);
         request.set_parsed_query(document.parsed().clone());
-        let context = RequestContext::new(databases, needs, writes.clone(), settings.clone());
-        let (loaders, ledger) = (context.loaders.clone(), context.ledger.clone());
+        let context = RequestContext::new(databases, needs.clone(), writes.clone(), settings.clone());
+        let (loaders, ledger, done) = (context.loaders.clone(), context.ledger.clone(), context.done.clone());
         // Tokio's cooperative budget would split batches of more than 128 keys.
         let execution = tokio::task::unconstrained(graph.execute(request.data(context)));
         let mut response = AssertUnwindSafe(loaders.drive(execution)).catch_unwind().await.unwrap_or_else(|_| {
@@ -84,28 +104,40 @@ impl Executor {
         if response.is_ok() && is_seen_whole {
             document.passed();
         }
-        if trace {
-            response.extensions.insert("shoal".to_owned(), account(&ledger));
+        if trace || needs.are_stale() {
+            response.extensions.insert("shoal".to_owned(), account(trace.then_some(&ledger), &needs));
         }
-        response
+        let token = match done.get() {
+            None if !seen.is_void => None,
+            done => databases.issue(done),
+        };
+        Answer { response, token }
     }
 }
 
-/// The ledger as a client sees it: no SQL, no address.
-fn account(ledger: &Ledger) -> Value {
-    let batches = ledger.batches();
-    let statements = batches.iter().map(|batch| batch.statements).sum::<u32>();
-    let batches = batches.into_iter().map(|batch| {
-        serde_json::json!({
-            "source": batch.source,
-            "kind": batch.kind,
-            "keys": batch.keys,
-            "rows": batch.rows,
-            "node": batch.node,
-            "statements": batch.statements,
-            "milliseconds": batch.duration.as_secs_f64() * 1000.0,
-        })
-    });
-    let account = serde_json::json!({ "statements": statements, "batches": batches.collect::<Vec<_>>() });
-    Value::from_json(account).unwrap_or_default()
+/// What a client is told of its request. Of the ledger no SQL, no address.
+fn account(ledger: Option<&Ledger>, needs: &Needs) -> Value {
+    let mut account = serde_json::Map::new();
+    if needs.are_stale() {
+        account.insert("stale".to_owned(), true.into());
+    }
+    if let Some(ledger) = ledger {
+        let batches = ledger.batches();
+        account.insert("statements".to_owned(), batches.iter().map(|batch| batch.statements).sum::<u32>().into());
+        account.insert("batches".to_owned(), batches.into_iter().map(shown).collect());
+    }
+    Value::from_json(account.into()).unwrap_or_default()
+}
+
+fn shown(batch: Batch) -> serde_json::Value {
+    serde_json::json!({
+        "source": batch.source,
+        "kind": batch.kind,
+        "keys": batch.keys,
+        "rows": batch.rows,
+        "node": batch.node,
+        "position": batch.position.map(|position| position.to_string()),
+        "statements": batch.statements,
+        "milliseconds": batch.duration.as_secs_f64() * 1000.0,
+    })
 }

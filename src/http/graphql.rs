@@ -1,21 +1,30 @@
 //! GraphQL over HTTP: a POST with a JSON body, an answer in JSON.
 
-use async_graphql::{Request, Response as Answer, Variables};
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+
+use async_graphql::{Request, Variables};
 use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use metrics::counter;
 use serde::Deserialize;
 
 use super::Server;
 use super::request_id::RequestId;
-use crate::data::Needs;
 use crate::graphql::error::{self, Code};
-use crate::graphql::execute::Envelope;
+use crate::graphql::execute::{Answer, Envelope};
 
+/// The header and the cookie that carry what a client has seen.
+const TOKEN: &str = "shoal-token";
+const COOKIE: &[u8] = b"; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax";
+/// More than these are not looked at.
+const MAX_TOKENS: usize = 4;
+/// After how many seconds a client may try again what cannot be had now.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 /// The header with which a client asks what its request cost.
 const TRACE: &str = "shoal-trace";
 
@@ -32,13 +41,14 @@ struct Body {
 pub async fn answer(
     State(server): State<Server>,
     Extension(RequestId(request_id)): Extension<RequestId>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let body = match read(&headers, body) {
         Ok(body) => body,
         Err((status, message)) => {
-            let answer = Answer::from_errors(vec![error::request_error(Code::BadUserInput, message)]);
+            let answer = async_graphql::Response::from_errors(vec![error::request_error(Code::BadUserInput, message)]);
             return write(status, answer, &request_id);
         }
     };
@@ -47,9 +57,40 @@ pub async fn answer(
     for (name, value) in body.extensions.unwrap_or_default() {
         request.extensions.insert(name, async_graphql::Value::from_json(value).unwrap_or_default());
     }
-    let envelope = Envelope { needs: Needs { primary: demands_fresh(&headers) }, trace: headers.contains_key(TRACE) };
-    let answer = server.executor.execute(request, envelope).await;
-    write(StatusCode::OK, answer, &request_id)
+    let envelope = Envelope {
+        latest: demands_fresh(&headers),
+        tokens: tokens(&headers).map(str::to_owned).collect(),
+        client: client(address),
+        trace: headers.contains_key(TRACE),
+    };
+    let Answer { response, token } = server.executor.execute(request, envelope).await;
+    let mut response = write(StatusCode::OK, response, &request_id);
+    let headers = response.headers_mut();
+    // What a client has seen decides what it is shown.
+    headers.insert(header::VARY, HeaderValue::from_static("shoal-token, cookie"));
+    if let Some(token) = token.and_then(|token| HeaderValue::try_from(token).ok()) {
+        // It holds nothing secret, and is of no use a day later.
+        let cookie = [TOKEN.as_bytes(), b"=", token.as_bytes(), COOKIE].concat();
+        headers.extend(HeaderValue::try_from(cookie).ok().map(|cookie| (header::SET_COOKIE, cookie)));
+        headers.insert(TOKEN, token);
+    }
+    response
+}
+
+/// The tokens of a request: in the header, for whoever keeps one, and in the cookie, for browsers.
+fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let given = headers.get_all(TOKEN).iter().filter_map(|value| value.to_str().ok());
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let cookies = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
+    given.chain(cookies.filter(|(name, _)| *name == TOKEN).map(|(_, token)| token)).take(MAX_TOKENS)
+}
+
+/// Tells clients apart by where they come from.
+fn client(address: SocketAddr) -> u64 {
+    // The same in all processes.
+    let mut hasher = std::hash::DefaultHasher::new();
+    address.ip().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The body of a request, or why there is none.
@@ -76,13 +117,20 @@ fn demands_fresh(headers: &HeaderMap) -> bool {
 }
 
 /// Writes the answer once, straight from the executor's values.
-fn write(status: StatusCode, mut answer: Answer, request_id: &str) -> Response {
+fn write(status: StatusCode, mut answer: async_graphql::Response, request_id: &str) -> Response {
+    let mut is_unavailable = false;
     for error in &mut answer.errors {
         error::finish(error, request_id);
-        counter!("shoal_graphql_errors_total", "code" => error::code(error)).increment(1);
+        let code = error::code(error);
+        is_unavailable |= code == Code::Unavailable.name();
+        counter!("shoal_graphql_errors_total", "code" => code).increment(1);
     }
     match serde_json::to_vec(&answer) {
-        Ok(bytes) => (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
+        Ok(bytes) => {
+            let mut response = (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response();
+            response.headers_mut().extend(is_unavailable.then_some((header::RETRY_AFTER, RETRY_AFTER)));
+            response
+        }
         Err(error) => {
             tracing::error!(request_id, %error, "an answer could not be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

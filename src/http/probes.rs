@@ -21,7 +21,7 @@ pub async fn readyz(State(server): State<Server>) -> Response {
     if server.draining.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping").into_response();
     }
-    if server.databases.health().await.iter().any(|node| node.reachable) {
+    if server.databases.health().iter().any(|node| node.usable) {
         "ok".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "no database can be reached").into_response()
@@ -50,13 +50,11 @@ enum Status {
 
 /// 200 while nothing that reads or writes need is missing.
 pub async fn health(State(server): State<Server>) -> Response {
-    let far = async {
-        match &server.far {
-            Some(far) => Some(far.answers().await),
-            None => None,
-        }
+    let redis = match &server.far {
+        Some(far) => Some(far.answers().await),
+        None => None,
     };
-    let (databases, redis) = tokio::join!(server.databases.health(), far);
+    let databases = server.databases.health();
     let (status, state) = judge(&databases, redis);
     let code = if status == Status::Unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (code, Json(Report { status, state, databases, redis })).into_response()
@@ -64,9 +62,8 @@ pub async fn health(State(server): State<Server>) -> Response {
 
 /// The first row that applies, worst first. The primary comes first among the databases.
 fn judge(databases: &[Health], redis: Option<bool>) -> (Status, &'static str) {
-    let (primary, replicas) =
-        databases.split_first().map_or((false, databases), |(first, rest)| (first.reachable, rest));
-    let lost = replicas.iter().filter(|node| !node.reachable).count();
+    let (primary, replicas) = databases.split_first().map_or((false, databases), |(first, rest)| (first.usable, rest));
+    let lost = replicas.iter().filter(|node| !node.usable).count();
     match (primary, lost) {
         (false, lost) if lost == replicas.len() => (Status::Unavailable, "no database"),
         (false, _) => (Status::Unavailable, "no primary"),
@@ -89,12 +86,10 @@ mod tests {
 
     #[test]
     fn the_worst_row_of_the_matrix_applies() {
-        let nodes = |reachable: &[bool]| -> Vec<Health> {
-            let node =
-                |&reachable| Health { node: String::new(), reachable, in_recovery: None, connections: 0, idle: 0 };
-            reachable.iter().map(node).collect()
+        let nodes = |usable: &[bool]| -> Vec<Health> {
+            usable.iter().map(|&usable| Health { usable, ..Health::default() }).collect()
         };
-        let state = |reachable: &[bool], redis| judge(&nodes(reachable), redis).1;
+        let state = |usable: &[bool], redis| judge(&nodes(usable), redis).1;
         assert_eq!(state(&[true], None), "all is well");
         assert_eq!(state(&[true, true, true], Some(true)), "all is well");
         assert_eq!(state(&[true, false, true], Some(true)), "a replica is lost");

@@ -43,13 +43,8 @@ impl Given {
             url: of("DATABASE_URL").map(|url| url.parse().unwrap()),
             replicas: Vec::new(),
             data_dir: of("SHOAL_DATA_DIR").unwrap_or_default().into(),
-            pool: PoolSettings {
-                size: 2,
-                acquire_timeout_ms: 10_000,
-                statement_timeout_ms: 1_000,
-                statement_cache: 100,
-                unhurried: false,
-            },
+            pool: PoolSettings { size: 2, statement_timeout_ms: 1_000, ..PoolSettings::default() },
+            ..Settings::default()
         };
         let given = Self {
             databases: Databases::open(&settings).await.unwrap(),

@@ -23,6 +23,7 @@ mod lists;
 mod mutations;
 mod operator;
 mod plans;
+mod routing;
 mod schema;
 mod shop;
 mod smoke;

@@ -58,8 +58,10 @@ impl Counted {
     }
 
     async fn counted(&mut self) -> i64 {
-        let sql = "select coalesce(sum(calls), 0)::bigint from pg_stat_statements(false)
-                   where dbid = (select oid from pg_database where datname = $1)";
+        // But for what no request asks: positions, and what a new connection or a COMMIT says.
+        let sql = "select coalesce(sum(calls), 0)::bigint from pg_stat_statements(true)
+                   where dbid = (select oid from pg_database where datname = $1)
+                     and query !~ 'pg_control_system|pg_current_wal_flush_lsn|set_config'";
         let mut sum = 0;
         for node in &mut self.nodes {
             let counted = sqlx::query_scalar::<_, i64>(sql).bind(self.app.database.name()).fetch_one(node);

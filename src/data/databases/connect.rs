@@ -9,7 +9,6 @@ use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
-use super::sessions::TRY_AFTER_IDLE;
 use super::{Error, PoolSettings, SecretUrl};
 
 /// What the planner is told for requests. Lists offer only what an index serves and stop at a page's limit, so walking
@@ -26,36 +25,27 @@ pub(super) enum Access {
     Write,
 }
 
-/// A pool of connections to one PostgreSQL server. Connects when first used.
-pub(super) fn postgres(url: &SecretUrl, pool: &PoolSettings, access: Access) -> Result<PgPool, Error> {
-    let options = postgres_options(url, pool, access)?;
+/// The pool for work on whole tables. Connects when first used.
+pub(super) fn writer(url: &SecretUrl, pool: &PoolSettings) -> Result<PgPool, Error> {
+    let options = options(url, pool, Access::Write)?;
     let pool = PoolOptions::<Postgres>::new()
         .max_connections(pool.size)
         .acquire_timeout(pool.acquire_timeout())
-        // A round trip before each statement would double its latency.
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for > TRY_AFTER_IDLE {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
         .connect_lazy_with(options);
     Ok(pool)
 }
 
 /// Connects once, without a pool.
 pub(super) async fn probe(url: &SecretUrl, pool: &PoolSettings) -> Result<(), Error> {
-    let options = postgres_options(url, pool, Access::Read)?;
+    let options = options(url, pool, Access::Read)?;
     match tokio::time::timeout(pool.acquire_timeout(), options.connect()).await {
         Ok(connection) => Ok(connection?.close().await?),
         Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
     }
 }
 
-fn postgres_options(url: &SecretUrl, pool: &PoolSettings, access: Access) -> Result<PgConnectOptions, Error> {
+/// What a connection for requests is told.
+pub(super) fn options(url: &SecretUrl, pool: &PoolSettings, access: Access) -> Result<PgConnectOptions, Error> {
     let read_only = if access == Access::Read { "on" } else { "off" };
     let timeout = if pool.unhurried { 0 } else { pool.statement_timeout_ms };
     let planner = if pool.unhurried { &[][..] } else { &WALK_INDEXES };
@@ -66,9 +56,18 @@ fn postgres_options(url: &SecretUrl, pool: &PoolSettings, access: Access) -> Res
         .application_name("shoal")
         .statement_cache_capacity(pool.statement_cache)
         .options([("statement_timeout", timeout.to_string().as_str()), ("default_transaction_read_only", read_only)])
+        // Both ends would wait for ever for one that went away without a word; ours asks for positions instead.
+        .options([("tcp_keepalives_idle", pool.keepalive_ms.div_ceil(1000).to_string())])
         .options(planner.iter().copied())
         .disable_statement_logging();
     Ok(options)
+}
+
+/// What a new connection is told. The position that a commit returns must cover it: it has to be flushed by then.
+pub(super) fn greeting(access: Access) -> Option<&'static str> {
+    let flushed =
+        "select set_config('synchronous_commit', 'local', false) where current_setting('synchronous_commit') = 'off'";
+    (access == Access::Write).then_some(flushed)
 }
 
 /// The embedded database in `data_dir`, made if it is not there: a pool with the one writer, and a pool of readers.

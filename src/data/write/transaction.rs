@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IdenStatic, QueryResult};
+use sea_orm::{DbErr, EntityTrait, IdenStatic, QueryResult};
 
 use super::change::{AfterCommit, Change, Image};
 use super::statements::{self, Assignments, Hold};
+use crate::data::databases::OpenTransaction;
 use crate::data::error::Error;
+use crate::data::position::Token;
 use crate::data::record::{self, Column, Record};
 use crate::data::scalar::Scalar;
 use crate::data::sql::{Dialect, Sql};
@@ -44,7 +46,7 @@ impl<R> Locked<R> {
 /// An open transaction. Ends with its owner: rolled back, unless it was committed.
 pub struct Transaction {
     /// None once it has ended.
-    open: Option<DatabaseTransaction>,
+    open: Option<OpenTransaction>,
     dialect: Dialect,
     work: &'static str,
     changes: Vec<Change>,
@@ -53,7 +55,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn new(open: DatabaseTransaction, dialect: Dialect, work: &'static str) -> Self {
+    pub(super) fn new(open: OpenTransaction, dialect: Dialect, work: &'static str) -> Self {
         Self { open: Some(open), dialect, work, changes: Vec::new(), statements: 0, rows: 0 }
     }
 
@@ -226,24 +228,22 @@ impl Transaction {
     pub(super) async fn query(&mut self, sql: Sql) -> Result<Vec<QueryResult>, Error> {
         self.statements += 1;
         self.pass(self.statements).await;
-        let open = self.open.as_ref().expect("a transaction is used before it ends");
-        let rows = open.query_all_raw(sql.statement()).await?;
+        let open = self.open.as_mut().expect("a transaction is used before it ends");
+        let rows = open.query(sql.statement()).await?;
         self.rows += rows.len();
         Ok(rows)
     }
 
-    /// Commits, and tells whoever must know.
-    pub(super) async fn commit(&mut self, after_commit: &dyn AfterCommit) -> Result<(), Error> {
+    /// Commits, and tells whoever must know; what shows the commit.
+    pub(super) async fn commit(&mut self, after_commit: &dyn AfterCommit) -> Result<Token, Error> {
         self.pass("commit").await;
-        if let Some(open) = self.open.take() {
-            open.commit().await?;
-        }
+        let token = self.open.take().expect("a transaction is committed once").commit().await?;
         self.pass("committed").await;
         if !self.changes.is_empty() {
             after_commit.committed(&self.changes);
         }
         self.pass("told").await;
-        Ok(())
+        Ok(token)
     }
 
     /// Undoes everything. A connection that cannot even do that is closed, which has the same effect.

@@ -55,7 +55,10 @@ where
     // Whatever was read before is older than what was done, or refused.
     request.loaders.forget();
     match done {
-        Ok(output) => Ok(Answer::Done(output)),
+        Ok(done) => {
+            request.done.set(done.token);
+            Ok(Answer::Done(done.output))
+        }
         Err(Refused::Rule(Refusal::Problems { problems, current })) => Ok(Answer::Refused { problems, current }),
         Err(Refused::Rule(Refusal::Missing(name))) => Err(ctx.refuse(Error::NotFound(name))),
         Err(Refused::Data(error)) => Err(ctx.refuse(error)),

@@ -44,8 +44,9 @@ pub fn plans(log: &str) -> Vec<Plan> {
         let statement = plan["Query Text"].as_str()?.to_owned();
         Some(Plan { statement, milliseconds, root: plan["Plan"].take() })
     });
-    // The check of the migrations at start is not a request's.
-    told.filter(|plan| !plan.statement.contains("seaql_migrations")).collect()
+    // What is read at start, how far a server is, and what a new connection is told, are no request's.
+    let others = ["seaql_migrations", "signing_keys", "pg_control_system", "set_config"];
+    told.filter(|plan| !others.iter().any(|other| plan.statement.contains(other))).collect()
 }
 
 impl Plan {

@@ -14,6 +14,8 @@ pub struct TestApp {
     pub database: Arc<Database>,
     url: String,
     client: reqwest::Client,
+    /// What it has seen, as a browser keeps it.
+    token: Mutex<Option<String>>,
     child: Child,
     log: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
@@ -25,6 +27,8 @@ pub struct Answer {
     pub status: u16,
     /// The header by which the log knows the request.
     pub request_id: String,
+    /// The token that it brought, if any.
+    pub token: Option<String>,
     pub json: Value,
 }
 
@@ -75,7 +79,15 @@ impl TestApp {
         let Ok(url) = address.await else {
             panic!("the server did not start: {}", log.lock().unwrap());
         };
-        Self { database, url, client: reqwest::Client::new(), child, log, reader: Some(reader) }
+        Self {
+            database,
+            url,
+            client: reqwest::Client::new(),
+            token: Mutex::default(),
+            child,
+            log,
+            reader: Some(reader),
+        }
     }
 
     /// Asks a query that must answer without errors; its data.
@@ -102,9 +114,19 @@ impl TestApp {
 
     /// The same with headers.
     pub async fn ask_with(&self, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        let token = self.token.lock().unwrap().clone();
+        let answer = self.ask_as(token.as_deref(), body, headers).await;
+        if answer.token.is_some() {
+            self.token.lock().unwrap().clone_from(&answer.token);
+        }
+        answer
+    }
+
+    /// The same as whoever has this token, or none.
+    pub async fn ask_as(&self, token: Option<&str>, body: &Value, headers: &[(&str, &str)]) -> Answer {
         let mut request = self.client.post(self.at("/graphql")).json(body);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
+        for (name, value) in headers.iter().copied().chain(token.map(|token| ("shoal-token", token))) {
+            request = request.header(name, value);
         }
         Answer::of(request.send().await.unwrap()).await
     }
@@ -156,8 +178,9 @@ impl TestApp {
 
 impl Answer {
     async fn of(response: reqwest::Response) -> Self {
-        let request_id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
-        Self { status: response.status().as_u16(), request_id, json: response.json().await.unwrap() }
+        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (request_id, token) = (header("x-request-id").unwrap(), header("shoal-token"));
+        Self { status: response.status().as_u16(), request_id, token, json: response.json().await.unwrap() }
     }
 
     /// Code and message of the one error.

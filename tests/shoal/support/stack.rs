@@ -35,7 +35,7 @@ pub struct Node {
 
 /// A database of a test's own, or the one with demo data that tests share to read.
 pub enum Database {
-    Postgres { name: String },
+    Postgres { stack: Arc<Stack>, name: String },
     Sqlite { dir: TempDir },
 }
 
@@ -44,12 +44,16 @@ impl Stack {
     /// Without the environment that `./test` and `eval "$(./shoal-stack env)"` set.
     #[allow(clippy::disallowed_methods)]
     pub fn get() -> Self {
-        let url = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run ./test"));
+        Self::of(|name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run ./test")))
+    }
+
+    /// The servers that an environment names.
+    pub fn of(variable: impl Fn(&str) -> String) -> Self {
         let node = |url: &str| Node { url: url.parse().unwrap() };
         Self {
-            primary: node(&url("DATABASE_URL")),
-            replicas: url("REPLICA_URLS").split(',').map(node).collect(),
-            redis: url("REDIS_URL").parse().unwrap(),
+            primary: node(&variable("DATABASE_URL")),
+            replicas: variable("REPLICA_URLS").split(',').map(node).collect(),
+            redis: variable("REDIS_URL").parse().unwrap(),
         }
     }
 
@@ -92,6 +96,14 @@ impl Database {
         Self::copy_of(backend, Content::Nothing).await
     }
 
+    /// The one database of a stack of its own, with the demo data.
+    pub fn alone_on(stack: Arc<Stack>) -> Self {
+        let database = Self::Postgres { stack, name: "shoal".to_owned() };
+        shoal(&database, &["migrate", "up"]);
+        shoal(&database, &["import", "--demo"]);
+        database
+    }
+
     /// A database of its own, with the demo data.
     pub async fn demo(backend: Backend) -> Self {
         Self::copy_of(backend, Content::Demo).await
@@ -100,13 +112,12 @@ impl Database {
     /// What the environment of a server on this database is.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Postgres { name } => {
-                let stack = Stack::get();
+            Self::Postgres { stack, name } => {
                 let replicas: Vec<_> = stack.replicas.iter().map(|node| node.url(name).to_string()).collect();
                 vec![
                     ("DATABASE_URL", stack.primary.url(name).into()),
                     ("REPLICA_URLS", replicas.join(",")),
-                    ("REDIS_URL", stack.redis.into()),
+                    ("REDIS_URL", stack.redis.to_string()),
                 ]
             }
             Self::Sqlite { dir } => vec![("SHOAL_DATA_DIR", dir.path().display().to_string())],
@@ -117,7 +128,7 @@ impl Database {
     pub fn settings(&self) -> Settings {
         let mut settings = Config::default().database;
         match self {
-            Self::Postgres { name } => settings.url = Some(Stack::get().primary.url(name).as_str().parse().unwrap()),
+            Self::Postgres { stack, name } => settings.url = Some(stack.primary.url(name).as_str().parse().unwrap()),
             Self::Sqlite { dir } => settings.data_dir = dir.path().to_owned(),
         }
         settings
@@ -133,7 +144,7 @@ impl Database {
     /// The name of the PostgreSQL database.
     pub fn name(&self) -> &str {
         match self {
-            Self::Postgres { name } => name,
+            Self::Postgres { name, .. } => name,
             Self::Sqlite { .. } => panic!("an embedded database has no name"),
         }
     }
@@ -149,8 +160,8 @@ impl Database {
     /// Runs statements on the primary or on the embedded database, as another service would; each in a transaction.
     pub async fn execute(&self, sql: &str) {
         match self {
-            Self::Postgres { name } => {
-                let mut connection = Stack::get().primary.connect(name).await;
+            Self::Postgres { stack, name } => {
+                let mut connection = stack.primary.connect(name).await;
                 sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
                 connection.close().await.unwrap();
             }
@@ -167,8 +178,8 @@ impl Database {
     pub async fn text(&self, sql: &str) -> Option<String> {
         let query = sqlx::AssertSqlSafe(sql.to_owned());
         match self {
-            Self::Postgres { name } => {
-                let mut connection = Stack::get().primary.connect(name).await;
+            Self::Postgres { stack, name } => {
+                let mut connection = stack.primary.connect(name).await;
                 sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
             }
             Self::Sqlite { .. } => {
@@ -183,14 +194,13 @@ impl Database {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let template = content.template(backend).await;
         match &*template {
-            Self::Postgres { name: template } => {
-                let stack = Stack::get();
+            Self::Postgres { stack, name: template } => {
                 let name = format!("shoal_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
                 let mut connection = stack.primary.connect("shoal").await;
                 let sql = format!("create database {name} template {template}");
                 sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
                 stack.wait_for_replicas().await;
-                Self::Postgres { name }
+                Self::Postgres { stack: stack.clone(), name }
             }
             Self::Sqlite { dir: template } => {
                 let dir = TempDir::new().unwrap();
@@ -226,7 +236,7 @@ impl Content {
                 for sql in [format!("drop database if exists {name} with (force)"), format!("create database {name}")] {
                     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
                 }
-                let database = Database::Postgres { name: name.to_owned() };
+                let database = Database::Postgres { stack: Arc::new(Stack::get()), name: name.to_owned() };
                 shoal(&database, &["migrate", "up"]);
                 if matches!(self, Self::Demo) {
                     shoal(&database, &["import", "--demo"]);

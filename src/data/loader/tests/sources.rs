@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use sea_orm::{DbErr, QueryResult, Statement};
 
 use super::*;
-use crate::data::databases::{Databases, Needs, PoolSettings, Settings};
+use crate::data::databases::{Databases, Needs, Settings};
 use crate::data::error::Error;
 use crate::data::fetch::Fetcher;
 use crate::data::find::Source;
@@ -47,14 +47,7 @@ impl Source for Times {
 
 /// A fetcher on an empty database, and what it did.
 async fn fetcher(data_dir: &tempfile::TempDir) -> (Fetcher, Arc<Ledger>) {
-    let pool = PoolSettings {
-        size: 1,
-        acquire_timeout_ms: 60_000,
-        statement_timeout_ms: 0,
-        statement_cache: 10,
-        unhurried: false,
-    };
-    let settings = Settings { url: None, replicas: Vec::new(), data_dir: data_dir.path().to_owned(), pool };
+    let settings = Settings { data_dir: data_dir.path().to_owned(), ..Settings::default() };
     let ledger = Arc::new(Ledger::default());
     let databases = Databases::open(&settings).await.unwrap();
     (Fetcher::new(databases, Needs::default(), ledger.clone()), ledger)

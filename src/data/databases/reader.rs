@@ -1,0 +1,235 @@
+//! One read: what it needs, and the server that answers it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::select_all;
+use metrics::counter;
+use sea_orm::{QueryResult, Statement};
+
+use super::node::{Found, Node, Refusal};
+use super::route::Candidate;
+use super::{Databases, Error};
+use crate::data::position::Position;
+
+/// How long a read waits for a replica to reach what its client has seen, once in a request.
+const TOKEN_WAIT: Duration = Duration::from_millis(25);
+/// How long a read waits for its turn on a primary that stands in for replicas.
+const TURN_WAIT: Duration = Duration::from_millis(100);
+
+/// What a request's reads need of the server that answers. Clones are of the same request.
+#[derive(Clone, Debug, Default)]
+pub struct Needs {
+    /// The client wants the latest state, which only the primary knows.
+    latest: bool,
+    /// It shows what a mutation has done: from the primary, whatever else that has to do.
+    after_write: bool,
+    /// What the client has seen or done.
+    seen: Option<Position>,
+    /// Tells clients apart.
+    client: u64,
+    notes: Arc<Notes>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    waited: AtomicBool,
+    stale: AtomicBool,
+}
+
+impl Needs {
+    /// Of a request by this client, which has seen so much.
+    pub fn new(client: u64, seen: Option<Position>) -> Self {
+        Self { client, seen, ..Self::default() }
+    }
+
+    /// Only the latest state will do.
+    pub fn latest(mut self, latest: bool) -> Self {
+        self.latest = latest;
+        self
+    }
+
+    /// It shows what a mutation has done.
+    pub fn after_write(mut self, after_write: bool) -> Self {
+        self.after_write = after_write;
+        self
+    }
+
+    /// Whether some read was answered without knowing how old the answer is: the primary is lost.
+    pub fn are_stale(&self) -> bool {
+        self.notes.stale.load(Ordering::Relaxed)
+    }
+}
+
+/// What a read came to.
+#[derive(Default)]
+pub struct Read {
+    /// The server that answered.
+    pub node: Option<String>,
+    /// Statements sent: more than one when a server failed and another was asked.
+    pub statements: u32,
+    /// The rows show every commit up to here; not known of a primary.
+    pub stamp: Option<Position>,
+}
+
+/// Why a server was chosen, for metrics.
+#[derive(Clone, Copy)]
+enum Reason {
+    /// By the policy, among the replicas that may answer.
+    Policy,
+    /// The same, after another had failed.
+    Retried,
+    /// The same, after it had caught up with what the client has seen.
+    Waited,
+    /// There are no replicas.
+    Only,
+    Latest,
+    AfterWrite,
+    /// No replica is recent enough.
+    Behind,
+    /// No replica can be used.
+    Lost,
+}
+
+impl Reason {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Retried => "retried",
+            Self::Waited => "waited",
+            Self::Only => "only",
+            Self::Latest => "latest",
+            Self::AfterWrite => "after_write",
+            Self::Behind => "behind",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+impl Databases {
+    /// Runs a statement that reads, on a server that shows what is needed: a replica by the policy, else the primary.
+    ///
+    /// A read may be sent again, so a server that fails costs its caller nothing but time.
+    pub async fn read(&self, needs: &Needs, statement: Statement) -> (Read, Result<Vec<QueryResult>, Error>) {
+        let mut read = Read::default();
+        let rows = self.route(needs, statement, &mut read).await;
+        (read, rows)
+    }
+
+    async fn route(&self, needs: &Needs, statement: Statement, read: &mut Read) -> Result<Vec<QueryResult>, Error> {
+        let shared = &*self.shared;
+        let reason = match () {
+            () if needs.after_write => Some(Reason::AfterWrite),
+            () if shared.replicas.is_empty() => Some(Reason::Only),
+            () if needs.latest => Some(Reason::Latest),
+            () => None,
+        };
+        let reason = match reason {
+            Some(reason) => reason,
+            None => match self.on_a_replica(needs, &statement, read).await {
+                Ok(answer) => return answer,
+                Err(reason) => reason,
+            },
+        };
+        // Reads that come instead of, or besides, those of the replicas cannot take all that the primary has.
+        let _turn = match reason {
+            Reason::AfterWrite | Reason::Only => None,
+            _ => Some(tokio::time::timeout(TURN_WAIT, shared.stand_in.acquire()).await.map_err(|_| {
+                counter!("shoal_reads_refused_total").increment(1);
+                Error::unavailable("the primary takes no more reads in the place of replicas")
+            })?),
+        };
+        read.statements += 1;
+        match shared.primary.query(statement, Position::default()).await {
+            Ok(found) => Ok(read.answered(&shared.primary, reason, found)),
+            Err(Refusal::Failed(error) | Refusal::Conflict(error)) => Err(error),
+            Err(Refusal::Behind) => Err(Error::unavailable("another server has taken the primary's place")),
+        }
+    }
+
+    /// The answer of a replica, or why there is none.
+    async fn on_a_replica(
+        &self,
+        needs: &Needs,
+        statement: &Statement,
+        read: &mut Read,
+    ) -> Result<Result<Vec<QueryResult>, Error>, Reason> {
+        let shared = &*self.shared;
+        let mut tried = vec![false; shared.replicas.len()];
+        let mut reason = Reason::Policy;
+        loop {
+            let bound = self.bound();
+            let needed = needs.seen.max(bound).unwrap_or_default();
+            let fit = self.fit_replicas(&tried);
+            let eligible: Vec<_> = fit.iter().filter(|(_, position)| *position >= needed).map(|(it, _)| *it).collect();
+            let turn = shared.turn.fetch_add(1, Ordering::Relaxed);
+            let Some(place) = shared.policy.choose(&eligible, turn, needs.client) else {
+                // Only what this client has seen is worth a wait: all others have the bound.
+                let waits = needs.seen > bound && !fit.is_empty() && !needs.notes.waited.swap(true, Ordering::Relaxed);
+                if waits && self.some_replica_reaches(needed).await {
+                    reason = Reason::Waited;
+                    continue;
+                }
+                return Err(if fit.is_empty() { Reason::Lost } else { Reason::Behind });
+            };
+            let node = &shared.replicas[place];
+            tried[place] = true;
+            match node.query(statement.clone(), needed).await {
+                Ok(found) => {
+                    read.statements += 1;
+                    if bound.is_none() {
+                        needs.notes.stale.store(true, Ordering::Relaxed);
+                    }
+                    return Ok(Ok(read.answered(node, reason, found)));
+                }
+                Err(Refusal::Behind) => {}
+                Err(Refusal::Conflict(_)) => {
+                    read.statements += 1;
+                    reason = Reason::Retried;
+                }
+                Err(Refusal::Failed(error)) => {
+                    read.statements += 1;
+                    if !error.is_unavailable() {
+                        read.node = Some(node.name().to_owned());
+                        return Ok(Err(error));
+                    }
+                    reason = Reason::Retried;
+                }
+            }
+        }
+    }
+
+    /// The replicas that may be asked at all, and how far each is.
+    fn fit_replicas(&self, tried: &[bool]) -> Vec<(Candidate, Position)> {
+        let shared = &*self.shared;
+        let Some(primary) = self.last_seen_primary() else { return Vec::new() };
+        let places = shared.replicas.iter().enumerate().filter(|(place, node)| !tried[*place] && node.is_rested());
+        let fit = places.filter_map(|(place, node)| {
+            let survey = node.survey().filter(|survey| survey.fits(&primary).is_ok())?;
+            Some((Candidate { place, busy: node.busy() }, survey.position))
+        });
+        fit.collect()
+    }
+
+    /// The smallest position that a read may show; none while the primary is lost.
+    fn bound(&self) -> Option<Position> {
+        self.freshness().bound(Instant::now(), self.shared.max_staleness)
+    }
+
+    async fn some_replica_reaches(&self, position: Position) -> bool {
+        let reach = self.shared.replicas.iter().map(|node| Box::pin(node.reaches(position)));
+        let reached = tokio::time::timeout(TOKEN_WAIT, select_all(reach)).await.is_ok();
+        counter!("shoal_token_waits_total", "outcome" => if reached { "reached" } else { "gave_up" }).increment(1);
+        reached
+    }
+}
+
+impl Read {
+    fn answered(&mut self, node: &Node, reason: Reason, found: Found) -> Vec<QueryResult> {
+        counter!("shoal_reads_total", "node" => node.name().to_owned(), "reason" => reason.name()).increment(1);
+        self.node = Some(node.name().to_owned());
+        self.stamp = found.stamp;
+        found.rows
+    }
+}

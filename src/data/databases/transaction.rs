@@ -1,0 +1,92 @@
+//! A transaction on the primary, as it goes over its connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult, Statement};
+use sqlx::Row;
+
+use super::Error;
+use super::node::Node;
+use super::pool::Pooled;
+use crate::data::position::{Position, Token, Universe};
+
+/// An open transaction. Rolled back when dropped.
+pub struct OpenTransaction(pub(super) On);
+
+pub(super) enum On {
+    /// A connection that is dropped in a transaction is closed, which rolls it back.
+    Postgres {
+        connection: Pooled,
+        primary: Arc<Node>,
+    },
+    Sqlite {
+        transaction: DatabaseTransaction,
+        commits: Arc<AtomicU64>,
+        universe: Universe,
+    },
+}
+
+/// Both in one round trip. The position is read after the commit, so it covers it.
+const COMMIT: &str = "commit; select pg_current_wal_flush_lsn()::text as position";
+
+impl OpenTransaction {
+    pub(super) async fn begin(mut connection: Pooled, primary: Arc<Node>) -> Result<Self, Error> {
+        connection.begin();
+        on(&primary, async { Ok(sqlx::raw_sql("begin").execute(&mut *connection).await?) }).await?;
+        Ok(Self(On::Postgres { connection, primary }))
+    }
+
+    pub async fn query(&mut self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
+        match &mut self.0 {
+            On::Postgres { connection, primary } => on(primary, async { Ok(connection.run(statement).await?) }).await,
+            On::Sqlite { transaction, .. } => Ok(transaction.query_all_raw(statement).await?),
+        }
+    }
+
+    /// Commits. The token stands for a state that shows the commit.
+    ///
+    /// # Errors
+    /// Also when it is not known whether the server has committed: it was lost meanwhile.
+    pub async fn commit(self) -> Result<Token, Error> {
+        match self.0 {
+            On::Postgres { mut connection, primary } => {
+                let rows = async { Ok(sqlx::raw_sql(COMMIT).fetch_all(&mut *connection).await?) };
+                let rows = on(&primary, rows).await?;
+                connection.finish();
+                let position = rows.last().map(|row| row.try_get::<String, _>("position")).transpose()?;
+                let position = position.and_then(|text| text.parse::<Position>().ok());
+                let universe = connection.survey().universe();
+                let (Some(universe), Some(position)) = (universe, position) else {
+                    return Err(Error::unavailable("a primary did not tell its position"));
+                };
+                Ok(Token { universe, position })
+            }
+            On::Sqlite { transaction, commits, universe } => {
+                transaction.commit().await?;
+                Ok(Token { universe, position: Position(commits.fetch_add(1, Ordering::AcqRel) + 1) })
+            }
+        }
+    }
+
+    /// Undoes everything. A connection that cannot even do that is closed, which has the same effect.
+    pub async fn rollback(self) -> Result<(), Error> {
+        match self.0 {
+            On::Postgres { mut connection, primary } => {
+                on(&primary, async { Ok(sqlx::raw_sql("rollback").execute(&mut *connection).await?) }).await?;
+                connection.finish();
+                Ok(())
+            }
+            On::Sqlite { transaction, .. } => Ok(transaction.rollback().await?),
+        }
+    }
+}
+
+/// What is asked of the primary, as long as it is there: it may never answer.
+async fn on<T>(primary: &Node, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        answer = asked => answer.map_err(Error::of_writer),
+        () = primary.lost() => Err(Error::unavailable("the primary was lost while it was asked")),
+    }
+}

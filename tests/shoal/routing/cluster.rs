@@ -1,0 +1,152 @@
+//! A stack of a test's own, with a gate in front of each PostgreSQL server: it may break all of it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use tempfile::TempDir;
+
+use crate::support::{Answer, Database, Gate, Stack, TestApp, eventually};
+
+pub struct Cluster {
+    pub stack: Arc<Stack>,
+    pub database: Arc<Database>,
+    /// In front of the primary.
+    pub primary: Gate,
+    pub replicas: Vec<Gate>,
+    servers: Option<Servers>,
+}
+
+/// Servers that stop with their owner.
+struct Servers(TempDir);
+
+impl Cluster {
+    /// Servers that nobody else uses.
+    pub async fn alone() -> Self {
+        let servers = Servers(TempDir::new().unwrap());
+        servers.tell(&["up"]);
+        let environment = servers.tell(&["env"]);
+        let variable = |name: &str| {
+            let line = environment.lines().find_map(|line| line.strip_prefix(&format!("export {name}=")));
+            line.unwrap().to_owned()
+        };
+        let stack = Arc::new(Stack::of(variable));
+        let database = Arc::new(Database::alone_on(stack.clone()));
+        Self { servers: Some(servers), ..Self::on(stack, database).await }
+    }
+
+    /// The servers of all tests, which are to stay as they are.
+    pub async fn shared(database: Database) -> Self {
+        Self::on(Arc::new(Stack::get()), Arc::new(database)).await
+    }
+
+    async fn on(stack: Arc<Stack>, database: Arc<Database>) -> Self {
+        stack.wait_for_replicas().await;
+        let primary = Gate::open(stack.primary.url(database.name())).await;
+        let mut replicas = Vec::new();
+        for replica in &stack.replicas {
+            replicas.push(Gate::open(replica.url(database.name())).await);
+        }
+        Self { stack, database, primary, replicas, servers: None }
+    }
+
+    /// A server of ours, which reaches the others through the gates.
+    pub async fn instance(&self, settings: &[(&str, &str)]) -> TestApp {
+        let replicas: Vec<_> = self.replicas.iter().map(|gate| gate.url().as_str()).collect();
+        let replicas = replicas.join(",");
+        let gates = [("DATABASE_URL", self.primary.url().as_str()), ("REPLICA_URLS", replicas.as_str())];
+        let app = TestApp::start(self.database.clone(), &[&gates[..], settings].concat()).await;
+        eventually("all servers to be known", async || {
+            health(&app).await["databases"].as_array().unwrap().iter().all(|node| node["usable"] == true)
+        })
+        .await;
+        app
+    }
+
+    /// A connection to a replica, past its gate.
+    pub async fn replica(&self, place: usize) -> PgConnection {
+        self.stack.replicas[place].connect(self.database.name()).await
+    }
+
+    /// Runs a statement on a replica, past its gate.
+    pub async fn on_replica(&self, place: usize, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(&mut self.replica(place).await).await.unwrap();
+    }
+
+    /// Tells the script that made the servers what to do with one.
+    pub fn tell(&self, arguments: &[&str]) {
+        self.servers.as_ref().expect("only servers of its own").tell(arguments);
+    }
+}
+
+impl Servers {
+    fn run(&self, arguments: &[&str]) -> Output {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("shoal-stack");
+        Command::new(script).args(arguments).env("SHOAL_STACK_DIR", self.0.path()).output().unwrap()
+    }
+
+    fn tell(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        self.run(&["down"]);
+    }
+}
+
+/// What `/health` says.
+pub async fn health(app: &TestApp) -> Value {
+    app.get("/health").await.json().await.unwrap()
+}
+
+/// What `/health` says of one server.
+pub async fn health_of(app: &TestApp, node: &str) -> Value {
+    let health = health(app).await;
+    health["databases"].as_array().unwrap().iter().find(|known| known["node"] == node).unwrap().clone()
+}
+
+/// Waits until one server is not used, for this reason.
+pub async fn is_out(app: &TestApp, node: &str, why: &str) {
+    eventually(why, async || {
+        let health = health_of(app, node).await;
+        health["usable"] == false && health["why"].as_str().is_some_and(|said| said.contains(why))
+    })
+    .await;
+}
+
+pub async fn is_back(app: &TestApp, node: &str) {
+    eventually("a server to be used again", async || health_of(app, node).await["usable"] == true).await;
+}
+
+/// Asks for the stock of a product, as whoever has this token; the answer, and the node that gave it.
+pub async fn stock(app: &TestApp, token: Option<&str>) -> (Answer, String) {
+    let body = json!({ "query": "{ product(id: \"UHJvZHVjdDox\") { stock } }" });
+    let answer = app.ask_as(token, &body, &[("shoal-trace", "1")]).await;
+    let node = answer.json["extensions"]["shoal"]["batches"][0]["node"].as_str().unwrap_or_default().to_owned();
+    (answer, node)
+}
+
+pub fn stock_in(answer: &Answer) -> i64 {
+    answer.json["data"]["product"]["stock"].as_i64().unwrap_or_else(|| panic!("{}", answer.json))
+}
+
+/// Adds one to the stock of the same product; what the answer is.
+pub async fn restock(app: &TestApp, key: &str) -> Answer {
+    let query =
+        "mutation ($key: String!) { adjustStock(input: { id: \"UHJvZHVjdDox\", delta: 1, idempotencyKey: $key })
+        { product { stock } userErrors { message } } }";
+    app.ask_as(None, &json!({ "query": query, "variables": { "key": key } }), &[]).await
+}
+
+/// The same, which must succeed; the stock after it, and the token that shows it.
+pub async fn restocked(app: &TestApp, key: &str) -> (i64, String) {
+    let answer = restock(app, key).await;
+    let stock = answer.json["data"]["adjustStock"]["product"]["stock"].as_i64();
+    (stock.unwrap_or_else(|| panic!("{}", answer.json)), answer.token.unwrap())
+}
