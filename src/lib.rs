@@ -29,10 +29,11 @@
 //!     find       one statement per batch: rows, columns, pages, counts, aggregates
 //!     fetch      from wherever a value may come; caches go here     cache  the tiers
 //!     loader     batching within a request, dispatched at quiescence
-//!     databases  primary and replicas: writer(), reader(needs)
+//!     databases  primary and replicas: begin(), read(needs); who is how far, who answers
+//!     position   places in a history, and the tokens that carry them
 //!     write      a transaction on the primary, once under its key, and who hears of it
 //!     ledger     what a request cost          bulk       CSV into tables
-//!     secret     URLs whose passwords never show
+//!     secret     URLs whose passwords, and texts, that never show
 //! ```
 //!
 //! # Invariants
@@ -48,6 +49,8 @@
 //! - No bulky column is read that was not asked for; nothing selects `*`.
 //! - A client never sees a cause, a SQL text or a path; the log has them, under the request's id.
 //! - Replicas are opened read-only.
+//! - A read shows what its client has done, by its token, and whatever is older than the bound; or it says that it cannot
+//!   know. A position is only compared with those of its universe.
 
 pub mod app;
 pub mod config;

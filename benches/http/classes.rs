@@ -210,6 +210,10 @@ fn mix(users: i64, writes: u64) -> Vec<Request> {
 }
 
 impl Request {
+    pub fn writes(self) -> bool {
+        self.operation.document.starts_with("mutation")
+    }
+
     /// The body in which it is sent.
     pub fn body(self) -> Value {
         let id = URL_SAFE_NO_PAD.encode(format!("User:{}", self.user));

@@ -10,6 +10,8 @@
 //! - **SQL floor**: axum, sqlx, and one hand-written statement that returns the JSON of the answer;
 //! - **bytes floor**: axum, which reads the request and returns the bytes of the answer from memory.
 //!
+//! With `--replicas` it measures something else: see there.
+//!
 //! wrk asks each for the same requests in the same order. Servers take turns, for several rounds; of each figure the
 //! table shows the median. CPU is what the processes of the server and of PostgreSQL used, by their own account: it says
 //! more than requests per second on a machine where server, database and load generator share the cores.
@@ -19,6 +21,7 @@
 mod classes;
 mod floors;
 mod load;
+mod replicas;
 mod servers;
 mod table;
 
@@ -34,10 +37,11 @@ pub struct Options {
     rounds: usize,
     seconds: u32,
     classes: Vec<String>,
+    replicas: bool,
 }
 
 fn options() -> Options {
-    let mut options = Options { data: None, rounds: 5, seconds: 2, classes: Vec::new() };
+    let mut options = Options { data: None, rounds: 5, seconds: 2, classes: Vec::new(), replicas: false };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} needs a value"));
@@ -45,6 +49,7 @@ fn options() -> Options {
             "--data" => options.data = Some(std::path::absolute(value()).unwrap()),
             "--rounds" => options.rounds = value().parse().unwrap(),
             "--seconds" => options.seconds = value().parse().unwrap(),
+            "--replicas" => options.replicas = true,
             // Cargo's own.
             "--bench" => {}
             class => options.classes.push(class.to_owned()),
@@ -61,6 +66,9 @@ async fn main() {
     let options = options();
     load::install();
     let bench = Bench::open(options.data.as_deref()).await;
+    if options.replicas {
+        return replicas::run(&bench, &options).await;
+    }
     let known = Class::all(bench.users);
     let is_wanted = |class: &Class| options.classes.is_empty() || options.classes.iter().any(|name| name == class.name);
     let classes: Vec<Class> = known.into_iter().filter(is_wanted).collect();

@@ -44,7 +44,7 @@ pub struct Servers {
     files: TempDir,
 }
 
-struct Server {
+pub struct Server {
     child: Child,
     address: String,
 }
@@ -66,6 +66,8 @@ impl Bench {
             }
             run(&mut connect(&url).await, "vacuum analyze").await;
         }
+        // One that was made by an earlier version.
+        shoal(&url, &["migrate", "up"]);
         let mut connection = connect(&url).await;
         let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut connection).await.unwrap();
         let stat = std::fs::read_to_string(format!("/proc/{backend}/stat")).expect("PostgreSQL runs on this machine");
@@ -118,13 +120,33 @@ impl Bench {
         Servers { shoal, floors, files }
     }
 
+    /// The same database on these servers.
+    pub fn replicas(&self, urls: &str) -> String {
+        let of_bench = |url: &str| {
+            let mut url: url::Url = url.parse().unwrap();
+            url.set_path(DATABASE);
+            url.to_string()
+        };
+        urls.split(',').map(of_bench).collect::<Vec<_>>().join(",")
+    }
+
+    /// A server with these replicas.
+    pub fn serve(&self, replicas: &str) -> Server {
+        let mut command = Command::new(SHOAL);
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        let command = self.environment(&mut command).env("REPLICA_URLS", replicas);
+        Server::start(command, "serving GraphQL at http://", "/graphql")
+    }
+
     fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.env("DATABASE_URL", self.url.as_str()).env("REPLICA_URLS", "").env("REDIS_URL", "").current_dir("/")
     }
 
     async fn statements(&self) -> f64 {
-        let sql = "select coalesce(sum(calls), 0)::float8 from pg_stat_statements(false)
-                   where dbid = (select oid from pg_database where datname = $1)";
+        // But for what no request asks: positions, and what a new connection or a COMMIT says.
+        let sql = "select coalesce(sum(calls), 0)::float8 from pg_stat_statements(true)
+                   where dbid = (select oid from pg_database where datname = $1)
+                     and query !~ 'pg_control_system|pg_current_wal_flush_lsn|set_config'";
         let mut server = self.url.clone();
         server.set_path("shoal");
         let mut connection = connect(&server).await;
@@ -157,6 +179,10 @@ impl Servers {
 }
 
 impl Server {
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Starts a server, and waits for the line in which it says where it is.
     fn start(command: &mut Command, before: &str, after: &str) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();

@@ -40,7 +40,7 @@ pub fn of(bench: &Bench, options: &Options, classes: &[Class], rounds: &[[Vec<Fi
     table
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

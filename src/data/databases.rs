@@ -21,7 +21,7 @@ mod watch;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::{DatabaseConnection, TransactionTrait};
 use serde::{Deserialize, Serialize};
@@ -258,7 +258,18 @@ impl Databases {
     /// `Unavailable` at once where the primary is known to be lost, or takes no writes.
     pub async fn begin(&self) -> Result<OpenTransaction, Error> {
         match &self.shared.writes {
-            Some(writes) => OpenTransaction::begin(writes.connect().await?, writes.clone()).await,
+            Some(writes) => {
+                let start = Instant::now();
+                loop {
+                    let connection = writes.connect().await?;
+                    let is_new = connection.survey().asked >= start;
+                    match OpenTransaction::begin(connection, writes.clone()).await {
+                        // The connection was broken while it lay idle, and nothing was begun on it.
+                        Err(error) if error.is_unavailable() && !is_new && writes.survey().is_some() => {}
+                        begun => return begun,
+                    }
+                }
+            }
             None => {
                 let transaction = self.shared.writer.begin().await?;
                 let (universe, commits) = self.shared.embedded.clone();

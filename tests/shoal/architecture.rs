@@ -53,10 +53,10 @@ const NO_MORE: [(&str, &str, &[&str]); 4] = [
     ("app", "axum", &["Router", "serve"]),
 ];
 
-/// What resolvers never name: they say what they need, and what asks for it chooses a database.
+/// What resolvers and rules never name: they say what they need, and what asks for it chooses a database.
 const NOT_FOR_RESOLVERS: [&str; 6] = ["bulk", "databases", "Databases", "Needs", "fetch", "sql"];
-/// The files of `graphql` that join a request with the data layer, and so are not resolvers.
-const JOINTS: [&str; 2] = ["context", "execute"];
+/// The files that join a request, or a whole load of files, with the data layer, and so are neither.
+const JOINTS: [(&str, &str); 3] = [("graphql", "context"), ("graphql", "execute"), ("domain", "import")];
 
 /// Names that say nothing of what a module is for.
 const EMPTY_NAMES: [&str; 7] = ["utils", "util", "helpers", "common", "manager", "service", "misc"];
@@ -82,9 +82,10 @@ fn broken(module: &str, source: &str) -> Vec<String> {
                 Some(_) => {}
             }
             let in_data = path.get(1).is_some_and(|other| other == "data").then(|| path.get(2)).flatten();
-            let is_resolver = part == "graphql" && !module.get(1).is_some_and(|file| JOINTS.contains(&file.as_str()));
-            if is_resolver && in_data.is_some_and(|name| name == "*" || NOT_FOR_RESOLVERS.contains(&name.as_str())) {
-                found.push(format!("{here} names {written}: resolvers do not choose a database"));
+            let is_joint = module.get(1).is_some_and(|file| JOINTS.contains(&(part, file.as_str())));
+            let only_says = ["graphql", "domain"].contains(&part) && !is_joint;
+            if only_says && in_data.is_some_and(|name| name == "*" || NOT_FOR_RESOLVERS.contains(&name.as_str())) {
+                found.push(format!("{here} names {written}: resolvers and rules do not choose a database"));
             }
         }
         for (what, parts) in ONLY {
@@ -198,6 +199,8 @@ fn planted_violations_are_found() {
         ("graphql::post", "use crate::data::Databases;", "do not choose a database"),
         ("graphql::post", "use crate::data::{Error, databases::Needs};", "do not choose a database"),
         ("graphql::post", "use crate::data::*;", "do not choose a database"),
+        ("domain::order", "use crate::data::databases::Databases;", "do not choose a database"),
+        ("domain::order::place", "fn f() { crate::data::sql::Sql::new(d); }", "do not choose a database"),
         ("data::loader", "use async_graphql::Context;", "of async_graphql"),
         ("data::loader", "use async_graphql::{dataloader::Loader, Value};", "of async_graphql"),
         ("data::loader", "#[derive(async_graphql::SimpleObject)] struct S { a: i32 }", "of async_graphql"),
@@ -213,6 +216,7 @@ fn planted_violations_are_found() {
     }
     for (module, source) in [
         ("graphql::execute", "use crate::data::databases::{Databases, Needs};"),
+        ("domain::import", "use crate::data::{Databases, bulk};"),
         ("graphql::post", "pub(crate) use super::id; use sea_orm::{ColumnTrait, prelude::DateTimeUtc};"),
         ("data::loader", "use async_graphql::dataloader::Loader; mod tests { use super::*; }"),
         ("app::migrate", "use super::Failure; fn f() { config.redis.url; sqlx::query(\"\"); }"),

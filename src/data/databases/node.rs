@@ -260,20 +260,24 @@ impl Node {
     }
 
     async fn ask(&self, pool: &Pool, statement: Statement, needed: Position) -> Result<Found, Refusal> {
-        let refused = |error: sqlx::Error| {
-            let error = Error::from(error);
-            if error.is_conflict() { Refusal::Conflict(error) } else { Refusal::Failed(error) }
-        };
-        let mut pooled = pool.get().await.map_err(refused)?;
-        let Some(stamp) = self.stamp(&pooled).filter(|stamp| *stamp >= needed) else {
-            if !self.is_current(&pooled) {
-                pooled.begin();
+        let start = Instant::now();
+        loop {
+            let mut pooled = pool.get().await.map_err(refused)?;
+            let Some(stamp) = self.stamp(&pooled).filter(|stamp| *stamp >= needed) else {
+                if !self.is_current(&pooled) {
+                    // It is not given back.
+                    pooled.begin();
+                }
+                return Err(Refusal::Behind);
+            };
+            let (is_replica, is_new) = (pooled.survey().universe().is_none(), pooled.survey().asked >= start);
+            match pooled.query(statement.clone()).await.map_err(refused) {
+                Ok(rows) => return Ok(Found { rows, stamp: is_replica.then_some(stamp) }),
+                // The connection was broken while it lay idle, which says nothing of the server.
+                Err(Refusal::Failed(error)) if error.is_unavailable() && !is_new => {}
+                Err(refusal) => return Err(refusal),
             }
-            return Err(Refusal::Behind);
-        };
-        let is_replica = pooled.survey().universe().is_none();
-        let rows = pooled.query(statement).await.map_err(refused)?;
-        Ok(Found { rows, stamp: is_replica.then_some(stamp) })
+        }
     }
 
     /// What a connection is known to show, before it is asked; none if that is not known. What another connection was told
@@ -312,6 +316,11 @@ impl Node {
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
     }
+}
+
+fn refused(error: sqlx::Error) -> Refusal {
+    let error = Error::from(error);
+    if error.is_conflict() { Refusal::Conflict(error) } else { Refusal::Failed(error) }
 }
 
 /// A statement at work.
