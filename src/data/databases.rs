@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use sea_orm::{DatabaseConnection, TransactionTrait};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -42,9 +43,10 @@ use survey::Survey;
 pub use tokens::{Seen, TokenSettings};
 use transaction::On;
 pub use transaction::OpenTransaction;
+use watch::Watch;
 
 /// How long a start waits for the servers to be asked once.
-const FIRST_LOOK: Duration = Duration::from_secs(2);
+const FIRST_LOOK: Duration = Duration::from_secs(4);
 
 /// Where the databases are and how many connections each gets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -155,8 +157,8 @@ struct Shared {
     /// The embedded database: its history, and its commits so far.
     embedded: (Universe, Arc<AtomicU64>),
     keys: OnceLock<Keys>,
-    /// What watches over the servers. Ends with them.
-    watches: Mutex<JoinSet<()>>,
+    /// What watches over the servers, and what keeps their pools in order. Ends with them.
+    watches: Mutex<(Option<Watch>, JoinSet<()>)>,
     settings: Settings,
 }
 
@@ -218,16 +220,18 @@ impl Databases {
         let (Some(writes), Some(url)) = (&shared.writes, &shared.settings.url) else { return Ok(()) };
         let settings = &shared.settings;
         let nodes: Vec<_> = [&shared.primary, writes].into_iter().chain(&shared.replicas).cloned().collect();
+        let options = connect::options(url, &settings.pool, connect::Access::Write)?;
+        let both = [shared.primary.clone(), writes.clone()];
+        let mut watched = vec![watch::primary(both, options, shared.freshness.clone(), shared.max_staleness).boxed()];
+        for (node, url) in shared.replicas.iter().zip(&settings.replicas) {
+            let options = connect::options(url, &settings.pool, connect::Access::Read)?;
+            watched.push(watch::replica(node.clone(), options).boxed());
+        }
         {
             let mut watches = shared.watches.lock().unwrap_or_else(PoisonError::into_inner);
-            let options = connect::options(url, &settings.pool, connect::Access::Write)?;
-            let both = [shared.primary.clone(), writes.clone()];
-            watches.spawn(watch::primary(both, options, shared.freshness.clone(), shared.max_staleness));
-            for (node, url) in shared.replicas.iter().zip(&settings.replicas) {
-                let options = connect::options(url, &settings.pool, connect::Access::Read)?;
-                watches.spawn(watch::replica(node.clone(), options));
-            }
-            watches.spawn(watch::tend(nodes.clone()));
+            watches.0 = Some(Watch::start(watched).map_err(sqlx::Error::Io)?);
+            // Connections belong to the threads that use them.
+            watches.1.spawn(watch::tend(nodes.clone()));
         }
         let asked = futures_util::future::join_all(nodes.iter().map(|node| node.asked()));
         // Those that take longer are asked again and again.

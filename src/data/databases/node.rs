@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::Error;
 use super::pool::{Pool, Pooled, Use};
+use super::reader::Reason;
 use super::survey::Survey;
 use crate::data::position::Position;
 
@@ -34,9 +35,10 @@ pub(super) struct Node {
     /// Wakes who watches over it, before its time.
     pub hurry: Notify,
     started: Instant,
-    /// Milliseconds after `started` until which it is left alone, and when it was last used.
+    /// Milliseconds after `started` until which it is left alone, when it was last used, and when it last answered.
     rests_until: AtomicU64,
     used: AtomicU64,
+    answered: AtomicU64,
     /// Failures since it last answered.
     strikes: AtomicU32,
     busy: AtomicUsize,
@@ -66,6 +68,8 @@ pub(super) enum Refusal {
 }
 
 struct Meters {
+    /// By reason.
+    reads: [Counter; Reason::ALL.len()],
     statements: Counter,
     failures: Counter,
     conflicts: Counter,
@@ -88,6 +92,7 @@ impl Node {
             started: Instant::now(),
             rests_until: AtomicU64::new(0),
             used: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
             strikes: AtomicU32::new(0),
             busy: AtomicUsize::new(0),
         }
@@ -136,8 +141,22 @@ impl Node {
 
     /// Whether anybody used it within `window`.
     pub fn was_used(&self, window: Duration) -> bool {
-        let used = self.used.load(Ordering::Relaxed);
-        used > 0 && Duration::from_millis(self.now().saturating_sub(used)) <= window
+        self.is_within(&self.used, window)
+    }
+
+    /// Whether it answered anybody within `window`.
+    pub fn has_answered(&self, window: Duration) -> bool {
+        self.is_within(&self.answered, window)
+    }
+
+    /// It answered somebody.
+    pub fn heard(&self) {
+        self.answered.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn is_within(&self, time: &AtomicU64, window: Duration) -> bool {
+        let time = time.load(Ordering::Relaxed);
+        time > 0 && Duration::from_millis(self.now().saturating_sub(time)) <= window
     }
 
     /// Statements at work.
@@ -164,12 +183,12 @@ impl Node {
     }
 
     /// Runs a statement, on a connection that is known to show what was committed up to `needed`.
-    pub async fn query(&self, statement: Statement, needed: Position) -> Result<Found, Refusal> {
+    pub async fn query(&self, statement: &Statement, needed: Position) -> Result<Found, Refusal> {
         let _busy = Busy::new(self);
         let start = Instant::now();
         let found = match &self.source {
             Source::Sqlite(connection) => {
-                let rows = connection.query_all_raw(statement).await;
+                let rows = connection.query_all_raw(statement.clone()).await;
                 rows.map(|rows| Found { rows, stamp: None }).map_err(|error| Refusal::Failed(error.into()))
             }
             Source::Postgres(pool) => tokio::select! {
@@ -184,7 +203,10 @@ impl Node {
             self.meters.seconds.record(start.elapsed());
         }
         match &found {
-            Ok(_) => self.strikes.store(0, Ordering::Relaxed),
+            Ok(_) => {
+                self.strikes.store(0, Ordering::Relaxed);
+                self.heard();
+            }
             Err(Refusal::Behind) => {}
             Err(Refusal::Conflict(_)) => self.meters.conflicts.increment(1),
             Err(Refusal::Failed(error)) => {
@@ -223,6 +245,11 @@ impl Node {
         }
     }
 
+    /// It answered a read.
+    pub fn answered(&self, reason: Reason) {
+        self.meters.reads[reason as usize].increment(1);
+    }
+
     /// What an operator sees of the pool.
     pub fn usage(&self) -> Use {
         match &self.source {
@@ -259,7 +286,7 @@ impl Node {
         }
     }
 
-    async fn ask(&self, pool: &Pool, statement: Statement, needed: Position) -> Result<Found, Refusal> {
+    async fn ask(&self, pool: &Pool, statement: &Statement, needed: Position) -> Result<Found, Refusal> {
         let start = Instant::now();
         loop {
             let mut pooled = pool.get().await.map_err(refused)?;
@@ -271,7 +298,7 @@ impl Node {
                 return Err(Refusal::Behind);
             };
             let (is_replica, is_new) = (pooled.survey().universe().is_none(), pooled.survey().asked >= start);
-            match pooled.query(statement.clone()).await.map_err(refused) {
+            match pooled.query(statement).await.map_err(refused) {
                 Ok(rows) => return Ok(Found { rows, stamp: is_replica.then_some(stamp) }),
                 // The connection was broken while it lay idle, which says nothing of the server.
                 Err(Refusal::Failed(error)) if error.is_unavailable() && !is_new => {}
@@ -343,7 +370,9 @@ impl Drop for Busy<'_> {
 impl Meters {
     fn of(node: &str) -> Self {
         let node = node.to_owned();
+        let read = |reason: Reason| counter!("shoal_reads_total", "node" => node.clone(), "reason" => reason.name());
         Self {
+            reads: Reason::ALL.map(read),
             statements: counter!("shoal_sql_statements_total", "node" => node.clone()),
             failures: counter!("shoal_sql_failures_total", "node" => node.clone()),
             conflicts: counter!("shoal_sql_conflicts_total", "node" => node.clone()),

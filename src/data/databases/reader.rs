@@ -75,7 +75,7 @@ pub struct Read {
 
 /// Why a server was chosen, for metrics.
 #[derive(Clone, Copy)]
-enum Reason {
+pub(super) enum Reason {
     /// By the policy, among the replicas that may answer.
     Policy,
     /// The same, after another had failed.
@@ -93,7 +93,19 @@ enum Reason {
 }
 
 impl Reason {
-    fn name(self) -> &'static str {
+    /// In the order in which they are declared.
+    pub const ALL: [Self; 8] = [
+        Self::Policy,
+        Self::Retried,
+        Self::Waited,
+        Self::Only,
+        Self::Latest,
+        Self::AfterWrite,
+        Self::Behind,
+        Self::Lost,
+    ];
+
+    pub fn name(self) -> &'static str {
         match self {
             Self::Policy => "policy",
             Self::Retried => "retried",
@@ -113,11 +125,11 @@ impl Databases {
     /// A read may be sent again, so a server that fails costs its caller nothing but time.
     pub async fn read(&self, needs: &Needs, statement: Statement) -> (Read, Result<Vec<QueryResult>, Error>) {
         let mut read = Read::default();
-        let rows = self.route(needs, statement, &mut read).await;
+        let rows = self.route(needs, &statement, &mut read).await;
         (read, rows)
     }
 
-    async fn route(&self, needs: &Needs, statement: Statement, read: &mut Read) -> Result<Vec<QueryResult>, Error> {
+    async fn route(&self, needs: &Needs, statement: &Statement, read: &mut Read) -> Result<Vec<QueryResult>, Error> {
         let shared = &*self.shared;
         let reason = match () {
             () if needs.after_write => Some(Reason::AfterWrite),
@@ -127,7 +139,7 @@ impl Databases {
         };
         let reason = match reason {
             Some(reason) => reason,
-            None => match self.on_a_replica(needs, &statement, read).await {
+            None => match self.on_a_replica(needs, statement, read).await {
                 Ok(answer) => return answer,
                 Err(reason) => reason,
             },
@@ -175,7 +187,7 @@ impl Databases {
             };
             let node = &shared.replicas[place];
             tried[place] = true;
-            match node.query(statement.clone(), needed).await {
+            match node.query(statement, needed).await {
                 Ok(found) => {
                     read.statements += 1;
                     if bound.is_none() {
@@ -227,7 +239,7 @@ impl Databases {
 
 impl Read {
     fn answered(&mut self, node: &Node, reason: Reason, found: Found) -> Vec<QueryResult> {
-        counter!("shoal_reads_total", "node" => node.name().to_owned(), "reason" => reason.name()).increment(1);
+        node.answered(reason);
         self.node = Some(node.name().to_owned());
         self.stamp = found.stamp;
         found.rows

@@ -39,7 +39,7 @@ impl OpenTransaction {
 
     pub async fn query(&mut self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
         match &mut self.0 {
-            On::Postgres { connection, primary } => on(primary, async { Ok(connection.run(statement).await?) }).await,
+            On::Postgres { connection, primary } => on(primary, async { Ok(connection.run(&statement).await?) }).await,
             On::Sqlite { transaction, .. } => Ok(transaction.query_all_raw(statement).await?),
         }
     }
@@ -86,7 +86,7 @@ impl OpenTransaction {
 async fn on<T>(primary: &Node, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::select! {
         biased;
-        answer = asked => answer.map_err(Error::of_writer),
+        answer = asked => answer.inspect(|_| primary.heard()).map_err(Error::of_writer),
         () = primary.lost() => Err(Error::unavailable("the primary was lost while it was asked")),
     }
 }

@@ -1,12 +1,15 @@
 //! Watches over the servers: asks each how far it is, again and again, on connections of its own.
+//!
+//! In a thread of its own: requests that keep all others busy must not make a server look dead.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::select;
+use futures_util::future::{BoxFuture, join_all, select};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokio::sync::oneshot;
 
 use super::freshness::Freshness;
 use super::node::{Node, State};
@@ -21,19 +24,45 @@ const IDLE_REPLICA: Duration = Duration::from_millis(250);
 const PRIMARY: Duration = Duration::from_millis(250);
 /// How often one that is down.
 const LOST: Duration = Duration::from_millis(250);
-/// A server that takes longer to answer is down.
+/// A replica that takes longer to answer is down: there are others.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The same of the primary, which nobody can stand in for: a machine may be that busy.
+const PATIENCE_WITH_PRIMARY: Duration = Duration::from_secs(3);
+/// Why such a server cannot be used.
+const SILENT: &str = "it does not answer";
 /// A replica counts as in use for so long.
 const IN_USE: Duration = Duration::from_secs(2);
 /// How often the pools are put in order.
 const TENDING: Duration = Duration::from_secs(1);
 
+/// A thread in which servers are watched. Ends with this.
+pub(super) struct Watch {
+    _stop: oneshot::Sender<()>,
+}
+
+impl Watch {
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(watched: Vec<BoxFuture<'static, ()>>) -> std::io::Result<Self> {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name("watch".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                select(pin!(join_all(watched)), stopped).await;
+            })
+        })?;
+        Ok(Self { _stop: stop })
+    }
+}
+
 /// Asks a replica for ever.
 pub(super) async fn replica(node: Arc<Node>, options: PgConnectOptions) {
-    let mut watcher = Watcher { options, connection: None };
+    let mut watcher = Watcher { options, patience: PATIENCE, connection: None };
     loop {
         let state = watcher.ask(None).await;
-        node.learn(state);
+        if !is_only_slow(state, PATIENCE, [&node]) {
+            node.learn(state);
+        }
         let pause = match state {
             State::Up(_) if node.was_used(IN_USE) => REPLICA,
             State::Up(_) => IDLE_REPLICA,
@@ -52,7 +81,7 @@ pub(super) async fn primary(
     freshness: Arc<Mutex<Freshness>>,
     window: Duration,
 ) {
-    let mut watcher = Watcher { options, connection: None };
+    let mut watcher = Watcher { options, patience: PATIENCE_WITH_PRIMARY, connection: None };
     loop {
         let mut state = watcher.ask(Some(window)).await;
         if let State::Up(survey) = state {
@@ -68,7 +97,9 @@ pub(super) async fn primary(
                 (Role::Replica { .. }, _) => state = State::Down("it is a replica"),
             }
         }
-        nodes.iter().for_each(|node| node.learn(state));
+        if !is_only_slow(state, PATIENCE_WITH_PRIMARY, [&nodes[0], &nodes[1]]) {
+            nodes.iter().for_each(|node| node.learn(state));
+        }
         let pause = if matches!(state, State::Up(_)) { PRIMARY } else { LOST };
         let (reads, writes) = (pin!(nodes[0].hurry.notified()), pin!(nodes[1].hurry.notified()));
         let _ = tokio::time::timeout(pause, select(reads, writes)).await;
@@ -86,8 +117,15 @@ pub(super) async fn tend(nodes: Vec<Arc<Node>>) {
     }
 }
 
+/// Whether a server that did not tell its position in time has answered others meanwhile: then it is busy, and what was
+/// known of it still holds.
+fn is_only_slow<const N: usize>(state: State, patience: Duration, nodes: [&Node; N]) -> bool {
+    state == State::Down(SILENT) && nodes.iter().any(|node| node.has_answered(patience))
+}
+
 struct Watcher {
     options: PgConnectOptions,
+    patience: Duration,
     connection: Option<(PgConnection, Instant)>,
 }
 
@@ -98,9 +136,9 @@ impl Watcher {
             |(_, opened): &(PgConnection, Instant)| lifetime.is_some_and(|lifetime| opened.elapsed() > lifetime);
         if let Some((connection, _)) = self.connection.take_if(|connection| is_old(connection)) {
             // The server may not even take a farewell.
-            let _ = tokio::time::timeout(PATIENCE, farewell(connection)).await;
+            let _ = tokio::time::timeout(self.patience, farewell(connection)).await;
         }
-        match tokio::time::timeout(PATIENCE, self.survey()).await {
+        match tokio::time::timeout(self.patience, self.survey()).await {
             Ok(Ok(survey)) => State::Up(survey),
             Ok(Err(error)) => {
                 self.connection = None;
@@ -114,7 +152,7 @@ impl Watcher {
             }
             Err(_) => {
                 self.connection = None;
-                State::Down("it does not answer")
+                State::Down(SILENT)
             }
         }
     }
