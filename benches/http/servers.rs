@@ -167,6 +167,9 @@ impl Servers {
         let (statements, before) = (bench.statements().await, used());
         let counted = load::run(&url, &self.files.path().join(class.name), seconds);
         let (after, statements) = (used(), bench.statements().await - statements);
+        // To wrk an error in an answer is an answer.
+        let errors = self.shoal.errors().await;
+        assert!(errors.is_empty(), "{}: {errors:?}", class.name);
         Figures {
             requests_per_second: counted.requests / counted.seconds,
             p50: counted.p50,
@@ -179,6 +182,12 @@ impl Servers {
 }
 
 impl Server {
+    /// The errors that it has answered, as its metrics count them.
+    async fn errors(&self) -> Vec<String> {
+        let metrics = reqwest::get(format!("http://{}/metrics", self.address)).await.unwrap().text().await.unwrap();
+        metrics.lines().filter(|line| line.starts_with("shoal_graphql_errors_total{")).map(str::to_owned).collect()
+    }
+
     pub fn address(&self) -> &str {
         &self.address
     }
