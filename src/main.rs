@@ -93,8 +93,8 @@ enum Direction {
 }
 
 fn main() -> ExitCode {
-    // A page of a thousand rows takes milliseconds to resolve: sockets are looked at after a few such, not after 61.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().event_interval(8).build();
+    // A page of a thousand rows takes milliseconds to resolve: sockets are looked at after 31 such, not after 61.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().event_interval(31).build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return fail(error.into()),
