@@ -41,6 +41,17 @@ pub fn metrics() -> Result<PrometheusHandle, Box<dyn std::error::Error + Send + 
     describe_counter!("shoal_sql_statements_total", "SQL statements sent for requests, by node");
     describe_counter!("shoal_sql_failures_total", "SQL statements that failed, by node");
     describe_histogram!("shoal_sql_seconds", Unit::Seconds, "Time of a SQL statement with its wait for a connection");
+    describe_counter!("shoal_sql_conflicts_total", "Reads that a replica gave up for what it had to replay, by node");
+    describe_counter!("shoal_reads_total", "Reads answered, by node and why it was chosen");
+    describe_counter!("shoal_reads_refused_total", "Reads that the primary did not take in the place of replicas");
+    describe_counter!("shoal_tokens_total", "Tokens that clients brought, by outcome");
+    describe_counter!("shoal_token_waits_total", "Waits for a replica to reach a token, by outcome");
+    describe_gauge!("shoal_node_up", "Whether a server answers as what it should be, by node");
+    describe_gauge!("shoal_node_position", Unit::Bytes, "How far a server is in the WAL, by node");
+    describe_gauge!("shoal_replica_usable", "Whether a replica may answer, by node");
+    describe_gauge!("shoal_replica_lag_bytes", Unit::Bytes, "How far a replica is behind the primary, by node");
+    describe_gauge!("shoal_replica_lag_seconds", Unit::Seconds, "For how long a replica has been behind, by node");
+    describe_counter!("shoal_pool_waits_total", "Waits for a connection, by node");
     describe_histogram!("shoal_batch_keys", Unit::Count, "Keys loaded together, by source and kind");
     describe_gauge!("shoal_pool_connections", "Connections open, by node");
     describe_gauge!("shoal_pool_idle", "Connections open and idle, by node");

@@ -266,7 +266,7 @@ impl Databases {
                 let start = Instant::now();
                 loop {
                     let connection = writes.connect().await?;
-                    let is_new = connection.survey().asked >= start;
+                    let is_new = connection.is_since(start);
                     match OpenTransaction::begin(connection, writes.clone()).await {
                         // The connection was broken while it lay idle, and nothing was begun on it.
                         Err(error) if error.is_unavailable() && !is_new && writes.survey().is_some() => {}

@@ -222,6 +222,7 @@ impl Node {
     /// A connection to a primary that takes writes, and is the one that is watched.
     pub async fn connect(&self) -> Result<Pooled, Error> {
         let Source::Postgres(pool) = &self.source else { unreachable!("the embedded database has a writer") };
+        let start = Instant::now();
         let connected = async {
             loop {
                 let mut pooled = pool.get().await?;
@@ -229,9 +230,8 @@ impl Node {
                     return Ok(pooled);
                 }
                 // Another server stands behind the address now. This connection is not given back; a new one will be to it.
-                let is_new = pooled.survey().asked.elapsed() < Duration::from_secs(1);
                 pooled.begin();
-                if is_new {
+                if pooled.is_since(start) {
                     // The watch has not seen it yet.
                     self.hurry.notify_one();
                     return Err(Error::unavailable("another server has taken the primary's place"));
@@ -297,7 +297,7 @@ impl Node {
                 }
                 return Err(Refusal::Behind);
             };
-            let (is_replica, is_new) = (pooled.survey().universe().is_none(), pooled.survey().asked >= start);
+            let (is_replica, is_new) = (pooled.survey().universe().is_none(), pooled.is_since(start));
             match pooled.query(statement).await.map_err(refused) {
                 Ok(rows) => return Ok(Found { rows, stamp: is_replica.then_some(stamp) }),
                 // The connection was broken while it lay idle, which says nothing of the server.
@@ -312,7 +312,7 @@ impl Node {
     fn stamp(&self, pooled: &Pooled) -> Option<Position> {
         let learned = pooled.survey();
         match self.state() {
-            State::Up(survey) if !self.is_same(&survey, learned) => None,
+            State::Up(survey) if !survey.is_of_same(learned) => None,
             State::Up(survey) if survey.asked >= learned.asked => Some(survey.position),
             State::Up(_) | State::Unknown => Some(learned.position),
             State::Down(_) => None,
@@ -321,11 +321,7 @@ impl Node {
 
     /// Whether a connection is to the server that is watched.
     fn is_current(&self, pooled: &Pooled) -> bool {
-        self.survey().is_none_or(|survey| self.is_same(&survey, pooled.survey()))
-    }
-
-    fn is_same(&self, one: &Survey, other: &Survey) -> bool {
-        one.incarnation == other.incarnation && one.universe() == other.universe()
+        self.survey().is_none_or(|survey| survey.is_of_same(pooled.survey()))
     }
 
     fn failed(&self, error: &Error) {

@@ -242,6 +242,11 @@ impl Pooled {
         &self.known().survey
     }
 
+    /// Whether it was opened since then, and so is not one that was broken while it lay idle.
+    pub fn is_since(&self, start: Instant) -> bool {
+        self.survey().asked >= start
+    }
+
     /// Something begins whose end must be seen.
     pub fn begin(&mut self) {
         self.whole = false;

@@ -113,6 +113,11 @@ impl Survey {
         }
     }
 
+    /// Whether another answer is of the same run of the same server, and of the same history.
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        self.incarnation == other.incarnation && self.universe() == other.universe()
+    }
+
     /// Whether what this server shows is a past of what `primary` shows.
     pub fn fits(&self, primary: &Self) -> Result<(), Unfit> {
         let Role::Replica { restarted, received } = self.role else { return Err(Unfit::Promoted) };
