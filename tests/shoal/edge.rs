@@ -97,7 +97,7 @@ async fn an_embedded_database_is_for_one_process() {
 
 #[tokio::test]
 async fn reads_share_the_replicas_and_the_primary_on_demand() {
-    let app = TestApp::demo(Backend::Postgres).await;
+    let app = TestApp::with_replicas(Database::demo(Backend::Postgres).await).await;
     let ask = async |headers: &[(&str, &str)]| {
         let answer = app.ask_with(&json!({ "query": POSTS }), headers).await;
         let batches = answer.json["extensions"]["shoal"]["batches"].as_array().unwrap().clone();
@@ -124,7 +124,7 @@ async fn lost_servers_are_answered_for_by_others_until_none_is_left() {
     let dead = url_of_nobody("hunter2");
     let app = TestApp::start(database.clone(), &[patience, ("REPLICA_URLS", &dead)]).await;
     app.query(POSTS).await;
-    let health: Value = app.get("/health").await.json().await.unwrap();
+    let health = app.health().await;
     assert_eq!((&health["status"], &health["state"]), (&json!("degraded"), &json!("no replica")));
     assert_eq!(app.get("/readyz").await.status(), 200);
 

@@ -138,10 +138,7 @@ async fn a_database_that_comes_back_is_used_again() {
     let gate = Gate::open_at(server.clone(), port).await;
     eventually("an answer", async || app.ask(&json!({ "query": query })).await.json.get("errors").is_none()).await;
     // A connection of before may be met first.
-    eventually("a good bill of health", async || {
-        app.get("/health").await.json::<Value>().await.unwrap()["state"] == "all is well"
-    })
-    .await;
+    eventually("a good bill of health", async || app.health().await["state"] == "all is well").await;
     gate.close().await;
     assert!(!app.log().contains(server.password().unwrap()), "a password in the log");
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use sqlx::Connection;
 
 use crate::support::{Backend, Database, Gate, TestApp, eventually};
-use cluster::{Cluster, health, health_of, is_back, is_out, restock, restocked, stock, stock_in};
+use cluster::{Cluster, health_of, is_back, is_out, restock, restocked, stock, stock_in};
 
 /// Longer than the bound, which these tests make shorter than it is by default.
 const BOUND: [(&str, &str); 1] = [("SHOAL_DATABASE__MAX_STALENESS_MS", "1000")];
@@ -87,7 +87,7 @@ async fn own_writes_are_seen_everywhere_at_once_and_strangers_see_them_within_th
             assert_eq!(answer.json["extensions"]["shoal"]["stale"], json!(null));
         }
     }
-    let report = health(&there).await;
+    let report = there.health().await;
     assert_eq!((&report["state"], &report["status"]), (&json!("no replica"), &json!("degraded")));
     assert!(health_of(&there, "replica-1").await["lag_bytes"].as_u64().unwrap() > 0);
     for place in 0..2 {
@@ -148,7 +148,7 @@ async fn a_replica_that_never_answers_is_left_alone() {
     assert_eq!(shares.values().sum::<usize>(), 80);
     assert!(!shares.contains_key(""), "{shares:?}");
     is_out(&app, "replica-1", "does not answer").await;
-    let report = health(&app).await;
+    let report = app.health().await;
     assert_eq!((&report["state"], &report["status"]), (&json!("a replica is lost"), &json!("degraded")));
     assert_eq!(self::shares(&app, 4, 10).await, BTreeMap::from([("replica-2".to_owned(), 40)]));
     cluster.replicas[0].thaw();

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::shop::{Shop, mutation};
 use crate::model::global;
-use crate::support::{Backend, TestApp};
+use crate::support::{Backend, Database, TestApp};
 
 crate::on_both!(each_field_reads_anew, a_field_that_fails_takes_no_other_along);
 
@@ -32,10 +32,9 @@ async fn each_field_reads_anew(backend: Backend) {
     }
 }
 
-/// The replicas are of another database, so whatever they are asked shows.
 #[tokio::test]
 async fn a_payload_never_comes_from_a_replica() {
-    let app = TestApp::empty(Backend::Postgres).await;
+    let app = TestApp::with_replicas(Database::empty(Backend::Postgres).await).await;
     let shown = "user { name orders { totalCount } posts { nodes { id } } }";
     let input = json!({ "input": { "email": "ann@example.com", "name": "Ann" } });
     let mut answer = app

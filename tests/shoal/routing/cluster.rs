@@ -58,10 +58,7 @@ impl Cluster {
         let replicas = replicas.join(",");
         let gates = [("DATABASE_URL", self.primary.url().as_str()), ("REPLICA_URLS", replicas.as_str())];
         let app = TestApp::start(self.database.clone(), &[&gates[..], settings].concat()).await;
-        eventually("all servers to be known", async || {
-            health(&app).await["databases"].as_array().unwrap().iter().all(|node| node["usable"] == true)
-        })
-        .await;
+        app.all_usable().await;
         app
     }
 
@@ -100,14 +97,9 @@ impl Drop for Servers {
     }
 }
 
-/// What `/health` says.
-pub async fn health(app: &TestApp) -> Value {
-    app.get("/health").await.json().await.unwrap()
-}
-
 /// What `/health` says of one server.
 pub async fn health_of(app: &TestApp, node: &str) -> Value {
-    let health = health(app).await;
+    let health = app.health().await;
     health["databases"].as_array().unwrap().iter().find(|known| known["node"] == node).unwrap().clone()
 }
 

@@ -43,6 +43,15 @@ impl TestApp {
         Self::start(Arc::new(Database::empty(backend).await), &[]).await
     }
 
+    /// The same, with replicas that may answer whatever is not asked for with a token, until it is dropped: they lag behind
+    /// what other tests write, and are not asked to be within seconds of it.
+    pub async fn with_replicas(database: Database) -> Self {
+        let patience = ("SHOAL_DATABASE__MAX_STALENESS_MS", "600000");
+        let app = Self::start(Arc::new(database), &[patience]).await;
+        app.all_usable().await;
+        app
+    }
+
     /// A server on a database, with more settings in its environment.
     pub async fn start(database: Arc<Database>, environment: &[(&str, &str)]) -> Self {
         Self::start_with(database, environment, &[]).await
@@ -139,6 +148,19 @@ impl TestApp {
 
     pub async fn get(&self, path: &str) -> reqwest::Response {
         self.client.get(self.at(path)).send().await.unwrap()
+    }
+
+    /// What `/health` says.
+    pub async fn health(&self) -> Value {
+        self.get("/health").await.json().await.unwrap()
+    }
+
+    /// Waits until every database server may answer.
+    pub async fn all_usable(&self) {
+        super::eventually("all servers to be usable", async || {
+            self.health().await["databases"].as_array().unwrap().iter().all(|node| node["usable"] == true)
+        })
+        .await;
     }
 
     pub fn at(&self, path: &str) -> String {
