@@ -13,11 +13,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Http};
 use crate::data::Databases;
-use crate::data::cache::Far;
+use crate::data::cache::{Cache, Far, Invalidate};
+use crate::data::fetch::Sources;
 use crate::data::write::{CountChanges, Writes};
 use crate::graphql::execute::Executor;
 use crate::http::{self, Server};
-use crate::{domain, telemetry};
+use crate::{domain, graphql, telemetry};
 
 /// How long connections to databases may take to close: a request that was cut off holds one until its statement ends.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -45,10 +46,11 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     let databases = Databases::open(&config.database).await?;
     databases.watch(&config.token).await?;
     let far = config.redis.url.as_ref().map(Far::open).transpose()?;
-    let writes = Writes::new(databases.clone(), Arc::new(CountChanges));
+    let cache = Cache::new(graphql::declarations(), config.cache.clone(), far.clone())?;
+    let writes = Writes::new(databases.clone(), Arc::new((Invalidate(cache.clone()), CountChanges)));
     let draining = Arc::new(AtomicBool::new(false));
     let server = Server {
-        executor: Executor::new(databases.clone(), writes, config.graphql.clone()),
+        executor: Executor::new(Sources::new(databases.clone(), cache), writes, config.graphql.clone()),
         databases: databases.clone(),
         far,
         metrics: metrics.clone(),

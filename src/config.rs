@@ -10,8 +10,8 @@ use figment::error::{Actual, Kind};
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
-use crate::data::databases;
 use crate::data::secret::SecretUrl;
+use crate::data::{cache, databases};
 use crate::graphql::context;
 
 /// All settings.
@@ -21,6 +21,7 @@ pub struct Config {
     pub http: Http,
     pub database: databases::Settings,
     pub redis: Redis,
+    pub cache: cache::Settings,
     pub token: databases::TokenSettings,
     pub graphql: context::Settings,
     pub log: Log,
@@ -84,6 +85,7 @@ impl Default for Config {
             },
             database: databases::Settings::default(),
             redis: Redis { url: None },
+            cache: cache::Settings::default(),
             token: databases::TokenSettings::default(),
             graphql: context::Settings {
                 page_size: 20,

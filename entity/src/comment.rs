@@ -15,6 +15,7 @@ pub struct Model {
     pub author_id: i64,
     #[sea_orm(column_type = "Text")]
     pub body: String,
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub created_at: DateTimeUtc,
 
     #[sea_orm(belongs_to, from = "post_id", to = "id")]

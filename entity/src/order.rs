@@ -17,7 +17,9 @@ pub struct Model {
     /// ISO 4217 code, three upper-case letters; one for all items.
     pub currency: String,
     /// When it was placed.
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub created_at: DateTimeUtc,
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub updated_at: DateTimeUtc,
 
     #[sea_orm(belongs_to, from = "user_id", to = "id")]

@@ -17,8 +17,11 @@ pub struct Model {
     pub body: String,
     pub status: Status,
     /// When it was first published; always set while `status` is published.
+    #[serde(with = "chrono::serde::ts_microseconds_option")]
     pub published_at: Option<DateTimeUtc>,
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub created_at: DateTimeUtc,
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub updated_at: DateTimeUtc,
 
     #[sea_orm(belongs_to, from = "author_id", to = "id", relation_enum = "Author")]
@@ -38,8 +41,11 @@ pub struct Row {
     pub author_id: i64,
     pub title: String,
     pub status: Status,
+    #[serde(with = "chrono::serde::ts_microseconds_option")]
     pub published_at: Option<DateTimeUtc>,
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub created_at: DateTimeUtc,
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub updated_at: DateTimeUtc,
 }
 

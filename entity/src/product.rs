@@ -23,7 +23,9 @@ pub struct Model {
     pub stock: i32,
     /// False once it is no longer sold; orders keep pointing to it.
     pub active: bool,
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub created_at: DateTimeUtc,
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub updated_at: DateTimeUtc,
 
     #[sea_orm(has_many)]
@@ -45,7 +47,9 @@ pub struct Row {
     pub currency: String,
     pub stock: i32,
     pub active: bool,
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub created_at: DateTimeUtc,
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub updated_at: DateTimeUtc,
 }
 

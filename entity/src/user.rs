@@ -16,7 +16,9 @@ pub struct Model {
     pub role: Role,
     /// False once the account is closed; its posts and orders stay.
     pub active: bool,
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub created_at: DateTimeUtc,
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub updated_at: DateTimeUtc,
 
     #[sea_orm(has_many)]

@@ -14,6 +14,7 @@ mod m20261122_000006_orders;
 mod m20261122_000007_product_buyers;
 mod m20261123_000008_idempotency_keys;
 mod m20261125_000009_signing_keys;
+mod m20261126_000010_publication;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{MigrationTrait, async_trait::async_trait};
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             step!(m20261122_000007_product_buyers),
             step!(m20261123_000008_idempotency_keys),
             step!(m20261125_000009_signing_keys),
+            step!(m20261126_000010_publication),
         ]
     }
 }

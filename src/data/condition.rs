@@ -1,9 +1,11 @@
 //! What a filter asks of a row, and how that reads in SQL.
 
 use sea_orm::{ActiveEnum, ColumnTrait};
+use serde::Serialize;
 
 use super::error::Error;
-use super::scalar::Scalar;
+use super::record;
+use super::scalar::{Kind, Scalar};
 use super::sql::{Dialect, Quoted, Sql};
 
 /// The shortest text a trigram index can look for.
@@ -12,15 +14,17 @@ const TRIGRAM: usize = 3;
 const MAX_SEARCH: usize = 200;
 
 /// A test of one column.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Condition {
     pub(super) column: &'static str,
+    #[serde(skip)]
+    pub(super) kind: Kind,
     pub(super) test: Test,
     /// Tested on the rows that a walk of another index meets, and hidden from the planner.
     walked: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(super) enum Test {
     /// Written into the text, not bound: only then does a planner match it with a partial index.
     True(bool),
@@ -92,7 +96,7 @@ impl Condition {
     }
 
     fn new(column: impl ColumnTrait, test: Test) -> Self {
-        Self { column: column.as_str(), test, walked: false }
+        Self { column: column.as_str(), kind: record::kind(column), test, walked: false }
     }
 
     /// Whether the test fixes the column to one value.

@@ -19,7 +19,7 @@ mod transaction;
 mod watch;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,8 +41,8 @@ pub use reader::{Needs, Read};
 pub use route::Policy;
 use survey::Survey;
 pub use tokens::{Seen, TokenSettings};
-use transaction::On;
 pub use transaction::OpenTransaction;
+use transaction::{Commits, On};
 use watch::Watch;
 
 /// How long a start waits for the servers to be asked once.
@@ -155,7 +155,7 @@ struct Shared {
     turn: AtomicUsize,
     freshness: Arc<Mutex<Freshness>>,
     /// The embedded database: its history, and its commits so far.
-    embedded: (Universe, Arc<AtomicU64>),
+    embedded: (Universe, Arc<Commits>),
     keys: OnceLock<Keys>,
     /// What watches over the servers, and what keeps their pools in order. Ends with them.
     watches: Mutex<(Option<Watch>, JoinSet<()>)>,
@@ -315,8 +315,25 @@ impl Databases {
     fn latest(&self) -> Option<Position> {
         match self.shared.dialect {
             Dialect::Postgres => self.freshness().latest(),
-            Dialect::Sqlite => Some(Position(self.shared.embedded.1.load(Ordering::Acquire))),
+            Dialect::Sqlite => Some(self.shared.embedded.1.count()),
         }
+    }
+
+    /// The history that values in the tiers must be of, and the smallest position that they may show; none while the
+    /// primary is lost.
+    pub(super) fn bound_of_tiers(&self) -> Option<(Universe, Position)> {
+        match self.shared.dialect {
+            Dialect::Postgres => {
+                let freshness = self.freshness();
+                Some((freshness.universe()?, freshness.bound(Instant::now(), self.shared.max_staleness)?))
+            }
+            Dialect::Sqlite => Some((self.shared.embedded.0, Position::default())),
+        }
+    }
+
+    /// How many commits there were, on the embedded database.
+    pub(super) fn embedded(&self) -> Option<Position> {
+        (self.shared.dialect == Dialect::Sqlite).then(|| self.shared.embedded.1.count())
     }
 
     fn last_seen_primary(&self) -> Option<Survey> {

@@ -1,47 +1,206 @@
-//! *fetch* gets values for keys from wherever they may come: the one layer between the loaders of a request and the
-//! databases. Caches go here, and nothing above notices.
+//! *fetch* gets values for keys from wherever they may come: from the near tier, from the far tier, from a database. The
+//! one layer between the loaders of a request and all of them; nothing above it notices.
+//!
+//! Promises that a batch costs at most one round trip to the far tier and one statement for what is missing, that equal
+//! loads of several requests are one, and that whatever comes from a tier passed the rule of
+//! [`coherence`](super::coherence) for the request that gets it. What shows a mutation's work never comes from a tier.
+
+mod flight;
+mod kept;
+mod load;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_graphql::dataloader::Loader;
 use metrics::histogram;
 
+use super::cache::{Cache, Entry, Histories, Miss, View};
+use super::coherence::Demand;
 use super::databases::{Databases, Needs};
 use super::error::Error;
 use super::find::Source;
 use super::ledger::{Batch, Ledger};
+use flight::Flights;
+pub use kept::{Cached, Restored};
+use load::{Asked, Load, Loaded};
+
+/// How long a read waits for the feed to reach what its client has seen, once in a request.
+const TOKEN_WAIT: Duration = Duration::from_millis(25);
+/// Of so many hits of one value in the near tier, its age is recorded once.
+const AGES: u32 = 16;
+
+/// Where values come from, for all requests. Cheap to clone.
+#[derive(Clone)]
+pub struct Sources {
+    pub databases: Databases,
+    pub cache: Cache,
+    flights: Arc<Flights>,
+}
 
 /// The data layer as one request sees it.
 #[derive(Clone)]
 pub struct Fetcher {
-    databases: Databases,
+    sources: Sources,
     needs: Needs,
     ledger: Arc<Ledger>,
 }
 
+impl Sources {
+    pub fn new(databases: Databases, cache: Cache) -> Self {
+        Self { databases, cache, flights: Arc::default() }
+    }
+
+    /// What the tiers may serve to a request; nothing while it is not known how recent anything is.
+    fn view(&self, needs: &Needs) -> Option<View> {
+        if !self.cache.is_on() || needs.are_direct() {
+            return None;
+        }
+        let histories: &Histories = self.cache.histories();
+        let (universe, bound) = self.databases.bound_of_tiers()?;
+        let history = match self.databases.embedded() {
+            // Its fences are raised before a commit is counted.
+            Some(commits) => {
+                let (history, is_new) = histories.begin(universe);
+                if is_new {
+                    history.tells(self.cache.declared().tables.iter().map(|table| table.name).collect());
+                }
+                history.advance(commits);
+                history
+            }
+            None => histories.of(universe)?,
+        };
+        let demand = Demand { token: needs.seen().unwrap_or_default(), bound };
+        Some(View::of(history, demand))
+    }
+}
+
 impl Fetcher {
-    pub fn new(databases: Databases, needs: Needs, ledger: Arc<Ledger>) -> Self {
-        Self { databases, needs, ledger }
+    pub fn new(sources: Sources, needs: Needs, ledger: Arc<Ledger>) -> Self {
+        Self { sources, needs, ledger }
     }
 
     /// Values of a source for keys, by key; a key without a value was not found.
-    pub async fn fetch<S: Source>(&self, source: &S, keys: &[S::Key]) -> Result<HashMap<S::Key, S::Value>, Error> {
-        let start = Instant::now();
-        let (read, found) = self.databases.read(&self.needs, source.statement(self.databases.dialect(), keys)).await;
+    pub async fn fetch<S: Cached>(&self, source: &S, keys: &[S::Key]) -> Result<HashMap<S::Key, S::Value>, Error> {
         histogram!("shoal_batch_keys", "source" => source.name(), "kind" => source.kind()).record(keys.len() as f64);
+        let asked = match self.view().await {
+            Some(view) => Asked::of(&self.sources.cache, source, view),
+            None => None,
+        };
+        match asked {
+            Some(asked) => self.through_tiers(&asked, keys).await,
+            None => {
+                let start = Instant::now();
+                let load = Load { sources: &self.sources, needs: &self.needs, source };
+                let loaded = load.run(keys, None).await;
+                self.record(source, keys.len(), Tally::default(), Some(&loaded), start);
+                loaded.found
+            }
+        }
+    }
+
+    /// The same view for a whole batch. Waits for the feed where it is behind what the client has seen, once.
+    async fn view(&self) -> Option<View> {
+        let view = self.sources.view(&self.needs)?;
+        if view.applied >= view.demand.token || !self.needs.may_wait() {
+            return Some(view);
+        }
+        let _ = tokio::time::timeout(TOKEN_WAIT, view.history.reaches(view.demand.token)).await;
+        self.sources.view(&self.needs)
+    }
+
+    async fn through_tiers<S: Cached>(
+        &self,
+        asked: &Asked<S>,
+        keys: &[S::Key],
+    ) -> Result<HashMap<S::Key, S::Value>, Error> {
+        let start = Instant::now();
+        let source = &asked.source;
+        let (mut kept, missing) = self.near(asked, keys);
+        let mut tally = Tally { near: keys.len() - missing.len(), far: 0 };
+        let mut values = HashMap::with_capacity(keys.len());
+        let mut own = None;
+        if !missing.is_empty() {
+            let landed = self.sources.flights.join(&self.sources, &self.needs, asked, missing).await;
+            tally.far = landed.kept.len();
+            kept.extend(landed.kept);
+            own = landed.own;
+            if let Some(failed) = landed.failed {
+                self.record(source, keys.len(), tally, own.as_deref(), start);
+                return Err(failed);
+            }
+            values.extend(landed.values);
+        }
+        self.record(source, keys.len(), tally, own.as_deref(), start);
+        let kept = kept.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+        let Restored { values: restored, again } = source.restore(self, kept).await?;
+        values.extend(restored);
+        if !again.is_empty() {
+            // What was kept of the list and what was kept of its rows are of two states.
+            let start = Instant::now();
+            let load = Load { sources: &self.sources, needs: &self.needs, source };
+            let loaded = load.run(&again, Some(asked)).await;
+            self.record(source, again.len(), Tally::default(), Some(&loaded), start);
+            values.extend(loaded.found?);
+        }
+        Ok(values)
+    }
+
+    /// What the near tier serves, and the keys that it does not.
+    #[allow(clippy::type_complexity)]
+    fn near<S: Cached>(&self, asked: &Asked<S>, keys: &[S::Key]) -> (Vec<(S::Key, Option<S::Kept>)>, Vec<S::Key>) {
+        let (mut served, mut missing) = (Vec::with_capacity(keys.len()), Vec::new());
+        let meters = &asked.resource().in_near;
+        let Some(near) = &asked.resource().near else { return (served, keys.to_vec()) };
+        let now = Instant::now();
+        for key in keys {
+            let miss = match near.get::<S::Kept>(&asked.place(key)) {
+                None => Miss::Absent,
+                Some(entry) if entry.universe != asked.view.history.universe => Miss::Absent,
+                Some(entry) if entry.expires <= now => Miss::Expired,
+                Some(entry) => match Miss::of(asked.view.judge(entry.stamp, asked.source.dependencies(key).iter())) {
+                    None => {
+                        hit(meters, &entry, now);
+                        served.push((key.clone(), entry.value.clone()));
+                        continue;
+                    }
+                    Some(miss) => miss,
+                },
+            };
+            meters.missed(miss);
+            missing.push(key.clone());
+        }
+        meters.hits.increment(served.len() as u64);
+        (served, missing)
+    }
+
+    fn record<S: Source>(&self, source: &S, keys: usize, tally: Tally, loaded: Option<&Loaded<S>>, start: Instant) {
         self.ledger.record(Batch {
             source: source.name(),
             kind: source.kind(),
-            keys: keys.len(),
-            rows: found.as_ref().map_or(0, Vec::len),
-            node: read.node,
-            position: read.stamp,
-            statements: read.statements,
+            keys,
+            near: tally.near,
+            far: tally.far,
+            rows: loaded.map_or(0, |loaded| loaded.rows),
+            node: loaded.and_then(|loaded| loaded.read.node.clone()),
+            position: loaded.and_then(|loaded| loaded.read.stamp),
+            statements: loaded.map_or(0, |loaded| loaded.read.statements),
             duration: start.elapsed(),
         });
-        Ok(source.values(keys, found?)?)
+    }
+}
+
+/// How many keys each tier served.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    near: usize,
+    far: usize,
+}
+
+fn hit<T>(meters: &super::cache::Meters, entry: &Entry<T>, now: Instant) {
+    if entry.hit() % AGES == 0 {
+        meters.age.record(now.saturating_duration_since(entry.filled));
     }
 }
 
@@ -51,7 +210,7 @@ pub struct Fetch<S> {
     pub fetcher: Fetcher,
 }
 
-impl<S: Source> Loader<S::Key> for Fetch<S> {
+impl<S: Cached> Loader<S::Key> for Fetch<S> {
     type Value = S::Value;
     type Error = Error;
 

@@ -11,7 +11,7 @@ pub struct Ledger {
     batches: Mutex<Vec<Batch>>,
 }
 
-/// One batch: one statement for all the keys that were asked for at once; or the transaction of a write.
+/// One batch: one statement at most for all the keys that were asked for at once; or the transaction of a write.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The list, table or aggregate; the mutation.
@@ -19,8 +19,11 @@ pub struct Batch {
     /// What was asked of it.
     pub kind: &'static str,
     pub keys: usize,
+    /// Keys that the near and the far tier served.
+    pub near: usize,
+    pub far: usize,
     pub rows: usize,
-    /// The server that answered; none if none could.
+    /// The server that answered; none if none was asked, or none could.
     pub node: Option<String>,
     /// What was read shows every commit up to here, what was written is shown from here on; none where that is not known.
     pub position: Option<Position>,

@@ -8,11 +8,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, EntityTrait, IdenStatic};
+use serde::Serialize;
 
+use super::coherence::{Dependency, Slots};
 use super::condition::Condition;
 use super::error::Error;
 use super::record::{self, Record};
-use super::scalar::Kind;
+use super::scalar::{Kind, Scalar};
+use super::table::{Named, TableOf, Tables};
 
 /// A list of records of type `R`.
 pub struct List<R: Record> {
@@ -20,6 +23,8 @@ pub struct List<R: Record> {
     pub name: &'static str,
     pub(super) scope: Scope,
     paths: Vec<Path>,
+    /// Tables of which the database makes the table that links.
+    sources: Vec<TableOf>,
     record: PhantomData<fn() -> R>,
 }
 
@@ -28,9 +33,9 @@ pub(super) enum Scope {
     /// All rows of the table.
     Root,
     /// The rows whose `column` is the parent's key.
-    Children { column: &'static str },
+    Children { column: &'static str, kind: Kind },
     /// The rows that `table` links with the parent's key.
-    Through { table: &'static str, parent: &'static str, target: &'static str },
+    Through { table: TableOf, parent: &'static str, target: &'static str, kinds: [Kind; 2] },
 }
 
 /// One way to walk a list: the columns of an index, in its order.
@@ -41,8 +46,8 @@ pub struct Path {
     unique: bool,
     /// The direction without an order.
     descending: bool,
-    given: Vec<&'static str>,
-    also: Vec<&'static str>,
+    given: Vec<Named>,
+    also: Vec<Named>,
     only: Vec<Condition>,
 }
 
@@ -118,7 +123,7 @@ impl Path {
 
     /// Only for filters that fix `column` to one value: the index starts with it.
     pub fn given(mut self, column: impl ColumnTrait) -> Self {
-        self.given.push(column.as_str());
+        self.given.push(record::named(column));
         self
     }
 
@@ -130,7 +135,7 @@ impl Path {
 
     /// Filters on `column` are served too: by the index, or by a walk that is short because of it.
     pub fn also(mut self, column: impl ColumnTrait) -> Self {
-        self.also.push(column.as_str());
+        self.also.push(record::named(column));
         self
     }
 
@@ -149,20 +154,19 @@ impl Path {
 
     /// Hides a condition from all indexes, unless this path's own has its column.
     fn walk(&self, condition: Condition) -> Condition {
-        let own = self.given.contains(&condition.column)
+        let own = self.given.iter().any(|(column, _)| *column == condition.column)
             || self.only.contains(&condition)
             || self.sort.iter().any(|key| key.column == condition.column);
         if own { condition } else { condition.walked() }
     }
 
     fn serves(&self, conditions: &[Condition]) -> bool {
-        let fixed = |column: &&str| conditions.iter().any(|c| c.column == *column && c.is_equality());
+        let fixed = |(column, _): &Named| conditions.iter().any(|c| c.column == *column && c.is_equality());
         self.given.iter().all(fixed)
             && self.only.iter().all(|needed| conditions.contains(needed))
             && conditions.iter().all(|condition| {
                 self.only.contains(condition)
-                    || self.given.contains(&condition.column)
-                    || self.also.contains(&condition.column)
+                    || self.given.iter().chain(&self.also).any(|(column, _)| *column == condition.column)
             })
     }
 }
@@ -175,13 +179,20 @@ impl<R: Record> List<R> {
 
     /// The rows whose `column` is the key of a parent.
     pub fn children(name: &'static str, column: record::Column<R>) -> Self {
-        Self::new(name, Scope::Children { column: column.as_str() })
+        Self::new(name, Scope::Children { column: column.as_str(), kind: record::kind(column) })
     }
 
     /// The rows that link table `J` joins with a parent: its columns with the parent's key and with the record's.
     pub fn through<J: EntityTrait>(name: &'static str, parent: J::Column, target: J::Column) -> Self {
-        let table = J::default().table_name();
-        Self::new(name, Scope::Through { table, parent: parent.as_str(), target: target.as_str() })
+        let (table, kinds) = (TableOf::entity::<J>(), [record::kind(parent), record::kind(target)]);
+        let (parent, target) = (parent.as_str(), target.as_str());
+        Self::new(name, Scope::Through { table, parent, target, kinds })
+    }
+
+    /// The table that links is made by the database of the rows of `E`, among others: nobody else writes to it.
+    pub fn made_of<E: EntityTrait>(mut self) -> Self {
+        self.sources.push(TableOf::entity::<E>());
+        self
     }
 
     /// Adds a path. The first that fits a filter gives the default order.
@@ -214,8 +225,32 @@ impl<R: Record> List<R> {
         Ok(if listing.is_search() { listing } else { listing.walked() })
     }
 
+    /// Declares the columns that the list looks at.
+    pub(super) fn declare(&self, tables: &mut Tables) {
+        let sorted = |on: fn(On) -> bool| self.paths.iter().flat_map(|path| &path.sort).filter(move |key| on(key.on));
+        let record = tables.entry(TableOf::entity::<R::Entity>());
+        record.list(sorted(|on| on != On::Link).map(|key| (key.column, key.kind)));
+        for path in &self.paths {
+            record.list(path.given.iter().chain(&path.also).copied());
+            record.list(path.only.iter().map(|condition| (condition.column, condition.kind)));
+        }
+        match &self.scope {
+            Scope::Root => {}
+            Scope::Children { column, kind } => record.find_by((*column, *kind)),
+            Scope::Through { table, parent, target, kinds: [parents, targets] } => {
+                let link = tables.entry(*table);
+                link.find_by((*parent, *parents));
+                link.list([(*target, *targets)]);
+                link.list(sorted(|on| on == On::Link).map(|key| (key.column, key.kind)));
+            }
+        }
+        for source in &self.sources {
+            tables.entry(*source).is_source();
+        }
+    }
+
     fn new(name: &'static str, scope: Scope) -> Self {
-        Self { name, scope, paths: Vec::new(), record: PhantomData }
+        Self { name, scope, paths: Vec::new(), sources: Vec::new(), record: PhantomData }
     }
 }
 
@@ -231,6 +266,37 @@ impl<R: Record> Listing<R> {
     /// The columns of the keyset.
     pub(super) fn sort(&self) -> &'static [SortKey] {
         &self.list.paths[self.path].sort
+    }
+
+    /// What tells it from all other listings.
+    pub(super) fn identity(&self) -> impl Serialize {
+        (self.binding(), &*self.conditions)
+    }
+
+    /// What the rows of a parent's list depend on: the one thing that they all have in common, and what else is looked at.
+    pub(super) fn dependencies(&self, parent: &Scalar) -> Slots {
+        let table = record::table::<R>();
+        match self.list.scope {
+            Scope::Root => Slots::one(Dependency::Table(table)),
+            Scope::Children { column, .. } => Slots::one(Dependency::Column { table, column, value: parent }),
+            Scope::Through { table: link, parent: column, .. } => {
+                let links = Slots::one(Dependency::Column { table: link.name, column, value: parent });
+                let sources =
+                    self.list.sources.iter().fold(links, |slots, source| slots.and(Dependency::Sources(source.name)));
+                // What a link leads to is there: a foreign key says so. Only its columns may change.
+                let looks_at_rows = !self.conditions.is_empty() || self.sort().iter().any(|key| key.on != On::Link);
+                if looks_at_rows { sources.and(Dependency::Table(table)) } else { sources }
+            }
+        }
+    }
+
+    /// The tables that are read of.
+    pub(super) fn tables(&self) -> impl Iterator<Item = &'static str> {
+        let link = match self.list.scope {
+            Scope::Through { table, .. } => Some(table.name),
+            Scope::Root | Scope::Children { .. } => None,
+        };
+        std::iter::once(record::table::<R>()).chain(link)
     }
 
     /// Whether a condition looks for a part of a text.

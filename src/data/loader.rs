@@ -35,13 +35,10 @@ use foldhash::{HashMap, HashMapExt};
 use sea_orm::DbErr;
 
 use super::error::Error;
-use super::fetch::{Fetch, Fetcher};
-use super::find::Source;
+use super::fetch::{Cached, Fetch, Fetcher};
+pub use super::find::MAX_BATCH;
 use drive::Signal;
 use group::{AnyGroup, Group};
-
-/// The most keys one call of a loader gets.
-pub const MAX_BATCH: usize = 1000;
 
 /// Why a load gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +113,7 @@ impl Loaders {
     }
 
     /// Loads one key of a source; equal sources share batches.
-    pub fn fetch<S: Source>(
+    pub fn fetch<S: Cached>(
         &self,
         fetcher: &Fetcher,
         source: S,

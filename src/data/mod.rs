@@ -11,8 +11,11 @@
 
 pub mod bulk;
 pub mod cache;
+mod change;
+mod coherence;
 pub mod condition;
 pub mod databases;
+pub mod declared;
 pub mod error;
 pub mod fetch;
 pub mod find;
@@ -25,8 +28,10 @@ pub mod record;
 pub mod scalar;
 pub mod secret;
 pub mod sql;
+mod table;
 pub mod write;
 
 pub use databases::{Databases, Needs};
 pub use error::Error;
+pub use fetch::Cached;
 pub use record::Record;

@@ -1,11 +1,11 @@
 //! A page of a list: what a client may ask for, checked before any SQL, and what it gets.
 
-use std::sync::Arc;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 
 use super::error::Error;
+use super::find::Found;
 use super::list::Listing;
 use super::record::Record;
 use super::scalar::Scalar;
@@ -28,7 +28,7 @@ pub struct PageLimits {
 }
 
 /// One page of a listing, checked: limits, conflicts and cursors.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct PageSpec {
     pub(super) limit: u32,
     pub(super) backward: bool,
@@ -37,12 +37,12 @@ pub struct PageSpec {
 }
 
 /// A place in an order: the values of the keyset columns of the row at that place.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cursor(pub(super) Vec<Scalar>);
 
 /// The rows of a page in the order asked for, each with its place.
 pub struct Page<R> {
-    pub rows: Vec<Arc<R>>,
+    pub rows: Vec<Found<R>>,
     pub cursors: Vec<Cursor>,
     pub has_next: bool,
     pub has_previous: bool,

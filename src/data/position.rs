@@ -63,6 +63,12 @@ impl Universe {
         Self(u64::from_be_bytes(hash[..8].try_into().expect("a hash has more than eight bytes")))
     }
 
+    /// A number that is the same for the same universe and salt, and for no others.
+    pub fn salted(self, salt: u64) -> u64 {
+        let hash = Sha256::new().chain_update(self.0.to_be_bytes()).chain_update(salt.to_be_bytes()).finalize();
+        u64::from_be_bytes(hash[..8].try_into().expect("a hash has more than eight bytes"))
+    }
+
     /// One that nobody else knows: that of a process.
     pub fn random() -> Self {
         Self(u64::from_ne_bytes(random()))

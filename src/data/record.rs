@@ -2,6 +2,9 @@
 
 use sea_orm::{ColumnTrait, EntityName, EntityTrait, FromQueryResult, IdenStatic, Iterable, PrimaryKeyToColumn};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::scalar::{Key, Kind};
 
 /// The column type of a record's entity.
@@ -10,7 +13,7 @@ pub type Column<R> = <<R as Record>::Entity as EntityTrait>::Column;
 /// A row as lists and look-ups read it: all columns but the bulky ones.
 ///
 /// Implemented for an entity's `Model`, or, where the entity has bulky columns, for its `Row`.
-pub trait Record: FromQueryResult + Send + Sync + Sized + 'static {
+pub trait Record: FromQueryResult + Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     type Entity: EntityTrait;
     type Key: Key;
 
@@ -49,6 +52,11 @@ pub fn columns_and_kinds<R: Record>() -> impl Iterator<Item = (&'static str, Kin
 /// What a column holds.
 pub fn kind<C: ColumnTrait>(column: C) -> Kind {
     Kind::of(column.def().get_column_type())
+}
+
+/// A column by its name, and what it holds.
+pub fn named<C: ColumnTrait>(column: C) -> (&'static str, Kind) {
+    (column.as_str(), kind(column))
 }
 
 /// The column of the primary key.

@@ -1,8 +1,12 @@
 //! One value of a column: what keys, filters and cursors are made of.
 
+use std::fmt::Debug;
+use std::hash::Hash;
+
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::sea_query::{ArrayType, ColumnType, Value};
 use sea_orm::{DbErr, QueryResult, TryGetable};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A value that can be a key, bound to a statement, compared, and written into a cursor.
@@ -19,7 +23,7 @@ pub enum Scalar {
 }
 
 /// What a column holds, as far as keys and cursors care.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     Bool,
     Int,
@@ -29,7 +33,7 @@ pub enum Kind {
 }
 
 /// The type of a primary or unique key. Each look-up has its own, so batches cannot be mixed up.
-pub trait Key: Clone + Eq + std::hash::Hash + std::fmt::Debug + Into<Scalar> + Send + Sync + 'static {}
+pub trait Key: Clone + Eq + Hash + Debug + Into<Scalar> + Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 impl Key for i64 {}
 impl Key for String {}

@@ -27,7 +27,7 @@ use super::databases::Databases;
 use super::error::Error;
 use super::ledger::{Batch, Ledger};
 use super::position::Token;
-pub use change::{AfterCommit, Change, CountChanges, Image};
+pub use change::{AfterCommit, CountChanges};
 pub use once::Once;
 /// How the columns to be written are named.
 pub use sea_orm::ActiveValue::Set;
@@ -160,6 +160,8 @@ impl Writes {
             source: W::NAME,
             kind: "write",
             keys: 1,
+            near: 0,
+            far: 0,
             rows: transaction.rows(),
             node: Some(self.databases.writer_name().to_owned()),
             position: done.as_ref().ok().map(|done| done.token.position),

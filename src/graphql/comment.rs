@@ -13,6 +13,7 @@ use super::rows::Row;
 use super::scalars::{DateTime, DateTimeRange};
 use super::user::User;
 use crate::data::condition::Condition;
+use crate::data::declared::Declarations;
 use crate::data::list::{List, Path};
 use crate::data::{Error, Record};
 
@@ -41,6 +42,11 @@ pub static BY_AUTHOR: LazyLock<List<comment::Model>> = LazyLock::new(|| {
     List::children("user.comments", comment::Column::AuthorId)
         .path(Path::by(comment::Column::CreatedAt).also(comment::Column::CreatedAt))
 });
+
+/// What is read of comments.
+pub fn declare(to: &mut Declarations) {
+    to.rows::<comment::Model>().list(&ALL).list(&BY_POST).list(&BY_AUTHOR);
+}
 
 /// What somebody said about a post.
 pub struct Comment(Arc<comment::Model>);

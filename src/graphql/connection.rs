@@ -8,7 +8,7 @@ use async_graphql::{Context, Object, Result, SimpleObject, TypeName};
 use super::resource::{Load, Resource};
 use super::rows::{Row, Rows};
 use crate::data::condition::Condition;
-use crate::data::find::{Count, Counts, Pages};
+use crate::data::find::{Count, Counts, Found, Pages};
 use crate::data::list::{List, Listing, Order};
 use crate::data::page::{Cursor, Page, PageSpec};
 use crate::data::scalar::Scalar;
@@ -71,8 +71,8 @@ impl<T: Resource> Connection<T> {
     /// The rows of the page, each with its cursor.
     async fn edges(&self, ctx: &Context<'_>) -> Result<Rows<Edge<T>>> {
         let page = self.load(ctx).await?;
-        let edge = |(row, cursor): (&Arc<T::Record>, &Cursor)| Edge {
-            row: row.clone(),
+        let edge = |(found, cursor): (&Found<T::Record>, &Cursor)| Edge {
+            row: found.row.clone(),
             cursor: cursor.clone(),
             listing: self.listing.clone(),
         };
@@ -81,7 +81,7 @@ impl<T: Resource> Connection<T> {
 
     /// The rows of the page.
     async fn nodes(&self, ctx: &Context<'_>) -> Result<Rows<T>> {
-        Ok(Rows(self.load(ctx).await?.rows.iter().cloned().map(T::from).collect()))
+        Ok(Rows(self.load(ctx).await?.rows.iter().map(|found| T::from(found.row.clone())).collect()))
     }
 
     /// Where the page lies in the list.

@@ -6,8 +6,8 @@ use entity::user;
 use serde::{Deserialize, Serialize};
 
 use super::rows::Blanks;
-use crate::data::databases::{Databases, Needs};
-use crate::data::fetch::Fetcher;
+use crate::data::databases::Needs;
+use crate::data::fetch::{Fetcher, Sources};
 use crate::data::ledger::Ledger;
 use crate::data::loader::Loaders;
 use crate::data::page::PageLimits;
@@ -87,9 +87,9 @@ impl LastToken {
 }
 
 impl RequestContext {
-    pub fn new(databases: &Databases, needs: Needs, writes: Writes, settings: Arc<Settings>) -> Self {
+    pub fn new(sources: &Sources, needs: Needs, writes: Writes, settings: Arc<Settings>) -> Self {
         let ledger = Arc::new(Ledger::default());
-        let fetcher = Fetcher::new(databases.clone(), needs, ledger.clone());
+        let fetcher = Fetcher::new(sources.clone(), needs, ledger.clone());
         let (viewer, loaders, blanks) = (Viewer::ANYBODY, Loaders::default(), Blanks::default());
         let done = Arc::default();
         Self { viewer, loaders, fetcher, writes, ledger, settings, blanks, done }

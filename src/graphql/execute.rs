@@ -11,7 +11,8 @@ use super::context::{RequestContext, Settings};
 use super::documents::{self, Documents};
 use super::error::{self, Code};
 use super::{Graph, graph, variables};
-use crate::data::databases::{Databases, Needs};
+use crate::data::databases::Needs;
+use crate::data::fetch::Sources;
 use crate::data::ledger::{Batch, Ledger};
 use crate::data::write::Writes;
 
@@ -26,7 +27,7 @@ struct Shared {
     /// The same graph, for documents that are known to be valid.
     trusting: Graph,
     documents: Documents,
-    databases: Databases,
+    sources: Sources,
     writes: Writes,
     settings: Arc<Settings>,
 }
@@ -59,7 +60,7 @@ pub struct Envelope {
 }
 
 impl Executor {
-    pub fn new(databases: Databases, writes: Writes, settings: Settings) -> Self {
+    pub fn new(sources: Sources, writes: Writes, settings: Settings) -> Self {
         let documents = Documents::new(settings.document_cache_bytes);
         let settings = Arc::new(settings);
         Self {
@@ -67,7 +68,7 @@ impl Executor {
                 graph: graph(ValidationMode::Strict),
                 trusting: graph(ValidationMode::Fast),
                 documents,
-                databases,
+                sources,
                 writes,
                 settings,
             }),
@@ -76,7 +77,7 @@ impl Executor {
 
     /// Answers a request. Never fails: what goes wrong is in the answer, which [`error::finish`] makes fit for a client.
     pub async fn execute(&self, mut request: Request, envelope: Envelope) -> Answer {
-        let Shared { graph, trusting, documents, databases, writes, settings } = &*self.shared;
+        let Shared { graph, trusting, documents, sources, writes, settings } = &*self.shared;
         let Envelope { latest, tokens, client, trace } = envelope;
         let document = match documents.parse(&request.query) {
             Ok(document) => document,
@@ -88,12 +89,12 @@ impl Executor {
         }
         // What a mutation shows is the state that it made, or a later one.
         let after_write = operation.is_some_and(|operation| operation.ty == OperationType::Mutation);
-        let seen = databases.recognise(tokens.iter().map(String::as_str));
+        let seen = sources.databases.recognise(tokens.iter().map(String::as_str));
         let needs = Needs::new(client, seen.position).latest(latest).after_write(after_write);
         let graph = if document.is_known_valid(&request.variables) { trusting } else { graph };
         let is_seen_whole = document.is_seen_whole(&request.variables);
         request.set_parsed_query(document.parsed().clone());
-        let context = RequestContext::new(databases, needs.clone(), writes.clone(), settings.clone());
+        let context = RequestContext::new(sources, needs.clone(), writes.clone(), settings.clone());
         let (loaders, ledger, done) = (context.loaders.clone(), context.ledger.clone(), context.done.clone());
         // Tokio's cooperative budget would split batches of more than 128 keys.
         let execution = tokio::task::unconstrained(graph.execute(request.data(context)));
@@ -109,7 +110,7 @@ impl Executor {
         }
         let token = match done.get() {
             None if !seen.is_void => None,
-            done => databases.issue(done),
+            done => sources.databases.issue(done),
         };
         Answer { response, token }
     }
@@ -134,6 +135,8 @@ fn shown(batch: Batch) -> serde_json::Value {
         "source": batch.source,
         "kind": batch.kind,
         "keys": batch.keys,
+        "near": batch.near,
+        "far": batch.far,
         "rows": batch.rows,
         "node": batch.node,
         "position": batch.position.map(|position| position.to_string()),

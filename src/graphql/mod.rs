@@ -24,8 +24,10 @@ use mutation::Mutation;
 use resource::{Load, Resource};
 use root::Root;
 
+use crate::data::declared::Declarations;
+
 /// Declares the resources, each with the part of the root it has: their modules, the interface of all objects with a
-/// global id, and the root itself.
+/// global id, what is read of the database, and the root itself.
 macro_rules! resources {
     ($($module:ident: $type:ident $(, $root:ident)?;)+) => {
         $(pub mod $module;)+
@@ -45,6 +47,13 @@ macro_rules! resources {
                     _ => Err(ctx.refuse(crate::data::Error::bad_input("not a valid id"))),
                 }
             }
+        }
+
+        /// Everything that the graph reads.
+        pub fn declarations() -> Declarations {
+            let mut declared = Declarations::default();
+            $($module::declare(&mut declared);)+
+            declared
         }
 
         /// What can be asked.

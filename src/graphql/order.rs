@@ -12,6 +12,7 @@ use super::scalars::{DateTime, DateTimeRange, Money};
 use super::user::User;
 use super::{id, order_item};
 use crate::data::condition::Condition;
+use crate::data::declared::Declarations;
 use crate::data::list::{List, Path};
 use crate::data::{Error, Record};
 
@@ -36,6 +37,11 @@ pub static BY_USER: LazyLock<List<order::Model>> = LazyLock::new(|| {
     List::children("user.orders", order::Column::UserId)
         .path(Path::by(order::Column::CreatedAt).also(order::Column::Status).also(order::Column::CreatedAt))
 });
+
+/// What is read of orders.
+pub fn declare(to: &mut Declarations) {
+    to.rows::<order::Model>().list(&ALL).list(&BY_USER);
+}
 
 /// What a customer bought at once.
 #[derive(MergedObject)]

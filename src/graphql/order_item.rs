@@ -12,6 +12,7 @@ use super::product::Product;
 use super::resource::{Load, Resource};
 use super::rows::Row;
 use super::scalars::Money;
+use crate::data::declared::Declarations;
 use crate::data::list::{List, Path};
 use crate::data::{Error, Record};
 
@@ -34,6 +35,11 @@ pub static BY_PRODUCT: LazyLock<List<order_item::Model>> = LazyLock::new(|| {
     List::children("product.order_items", order_item::Column::ProductId)
         .path(Path::by(order_item::Column::Id).ascending())
 });
+
+/// What is read of order items.
+pub fn declare(to: &mut Declarations) {
+    to.rows::<order_item::Model>().list(&BY_ORDER).list(&BY_PRODUCT);
+}
 
 /// A line of an order: some pieces of one product.
 pub struct OrderItem(Arc<order_item::Model>);
@@ -71,7 +77,7 @@ impl OrderItem {
         // The order knows the currency.
         let order = ctx.fetch(crate::data::find::Rows::<entity::order::Model>::new(), self.0.order_id).await?;
         let order = order.ok_or_else(|| ctx.refuse(Error::Vanished(Order::TYPE)))?;
-        Ok(Money::new(self.0.unit_price_cents, order.currency.clone()))
+        Ok(Money::new(self.0.unit_price_cents, order.row.currency.clone()))
     }
 
     /// The order it belongs to.

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use async_graphql::{Context, Enum, ID, InputObject, MergedObject, Object, Result};
 use entity::{comment as comments, post, post_tag};
 use sea_orm::FromQueryResult;
+use serde::{Deserialize, Serialize};
 
 use super::connection::{Filter, Selection, list_fields, orders};
 use super::resource::{Load, Resource};
@@ -13,6 +14,7 @@ use super::scalars::{DateTime, DateTimeRange};
 use super::user::User;
 use super::{comment, id, tag};
 use crate::data::condition::Condition;
+use crate::data::declared::Declarations;
 use crate::data::find::{Aggregate, Bulky};
 use crate::data::list::{List, Path};
 use crate::data::{Error, Record};
@@ -61,9 +63,14 @@ static COMMENT_COUNT: LazyLock<Aggregate<CommentCount>> = LazyLock::new(|| {
     Aggregate::over::<comments::Entity>("post.comment_count", comments::Column::PostId).count("count")
 });
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromQueryResult, Serialize, Deserialize)]
 struct CommentCount {
     count: i64,
+}
+
+/// What is read of posts.
+pub fn declare(to: &mut Declarations) {
+    to.rows::<post::Row>().list(&ALL).list(&BY_AUTHOR).list(&BY_TAG).aggregate(&COMMENT_COUNT);
 }
 
 /// Something an author wrote.

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use async_graphql::{Context, ID, InputObject, MergedObject, Object, Result};
 use entity::{order, order_item as items, product};
 use sea_orm::FromQueryResult;
+use serde::{Deserialize, Serialize};
 
 use super::connection::{Filter, Selection, list_fields, orders};
 use super::resource::{Load, Resource};
@@ -12,6 +13,7 @@ use super::rows::Row;
 use super::scalars::{DateTime, Money};
 use super::{id, order_item, user};
 use crate::data::condition::Condition;
+use crate::data::declared::Declarations;
 use crate::data::find::{Aggregate, Bulky, Unique};
 use crate::data::list::{List, Path};
 use crate::data::{Error, Record};
@@ -55,9 +57,14 @@ static UNITS_SOLD: LazyLock<Aggregate<UnitsSold>> = LazyLock::new(|| {
         .sum(items::Column::Quantity, "units")
 });
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromQueryResult, Serialize, Deserialize)]
 struct UnitsSold {
     units: i64,
+}
+
+/// What is read of products.
+pub fn declare(to: &mut Declarations) {
+    to.rows::<product::Row>().unique::<product::Row>(product::Column::Sku).list(&ALL).aggregate(&UNITS_SOLD);
 }
 
 /// Something the shop sells, or sold.

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, ObjectType, Result};
 use sea_orm::FromQueryResult;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::connection::{Connection, Selection};
 use super::context::RequestContext;
 use super::error::fault;
 use super::id;
 use super::rows::Row;
-use crate::data::find::{Aggregate, Aggregates, Rows, Source, Unique};
+use crate::data::Cached;
+use crate::data::find::{Aggregate, Aggregates, Rows, Unique};
 use crate::data::page::{PageArgs, PageSpec};
 use crate::data::{Error, Record};
 
@@ -35,7 +38,7 @@ pub trait Load {
     fn request(&self) -> &RequestContext;
 
     /// The value of a source for a key, if there is one.
-    fn fetch<S: Source>(&self, source: S, key: S::Key) -> impl Future<Output = Result<Option<S::Value>>> + Send;
+    fn fetch<S: Cached>(&self, source: S, key: S::Key) -> impl Future<Output = Result<Option<S::Value>>> + Send;
 
     /// The object with this primary key, if there is one.
     fn load<T: Resource>(&self, key: i64) -> impl Future<Output = Result<Option<T>>> + Send;
@@ -56,7 +59,7 @@ pub trait Load {
     /// The results of an aggregate for a parent; none where the parent has no rows.
     fn aggregate<A>(&self, of: &'static Aggregate<A>, key: i64) -> impl Future<Output = Result<Arc<[A]>>> + Send
     where
-        A: FromQueryResult + Send + Sync + 'static;
+        A: FromQueryResult + Serialize + DeserializeOwned + Send + Sync + 'static;
 
     /// A list, ready to be paged and counted.
     fn connection<T: Resource>(&self, of: Selection<T::Record>, args: &PageArgs) -> Result<Connection<T>>;
@@ -70,13 +73,13 @@ impl Load for Context<'_> {
         self.data_unchecked::<RequestContext>()
     }
 
-    async fn fetch<S: Source>(&self, source: S, key: S::Key) -> Result<Option<S::Value>> {
+    async fn fetch<S: Cached>(&self, source: S, key: S::Key) -> Result<Option<S::Value>> {
         let RequestContext { loaders, fetcher, .. } = self.request();
         loaders.fetch(fetcher, source, key).await.map_err(|error| fault(self, error.into()))
     }
 
     async fn load<T: Resource>(&self, key: i64) -> Result<Option<T>> {
-        Ok(self.fetch(Rows::<T::Record>::new(), key).await?.map(T::from))
+        Ok(self.fetch(Rows::<T::Record>::new(), key).await?.map(|found| T::from(found.row)))
     }
 
     async fn load_id<T: Resource>(&self, id: &ID) -> Result<Option<Row<T>>> {
@@ -88,7 +91,7 @@ impl Load for Context<'_> {
         if value.contains('\0') {
             return Err(fault(self, Error::bad_input("a text cannot contain NUL")));
         }
-        Ok(self.fetch(by, value).await?.map(T::from).map(Row))
+        Ok(self.fetch(by, value).await?.map(|found| Row(T::from(found.row))))
     }
 
     async fn load_parent<T: Resource>(&self, key: i64) -> Result<Row<T>> {
@@ -101,7 +104,7 @@ impl Load for Context<'_> {
 
     async fn aggregate<A>(&self, of: &'static Aggregate<A>, key: i64) -> Result<Arc<[A]>>
     where
-        A: FromQueryResult + Send + Sync + 'static,
+        A: FromQueryResult + Serialize + DeserializeOwned + Send + Sync + 'static,
     {
         Ok(self.fetch(Aggregates(of), key).await?.unwrap_or_else(|| Arc::new([])))
     }

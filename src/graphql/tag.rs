@@ -10,6 +10,7 @@ use super::resource::{Load, Resource};
 use super::rows::Row;
 use super::{id, post};
 use crate::data::condition::Condition;
+use crate::data::declared::Declarations;
 use crate::data::find::Unique;
 use crate::data::list::{List, Path};
 use crate::data::{Error, Record};
@@ -32,6 +33,11 @@ pub static BY_POST: LazyLock<List<tag::Model>> = LazyLock::new(|| {
     List::through::<post_tag::Entity>("post.tags", post_tag::Column::PostId, post_tag::Column::TagId)
         .path(Path::by_link(post_tag::Column::TagId).named(tag::Column::Id).ascending())
 });
+
+/// What is read of tags.
+pub fn declare(to: &mut Declarations) {
+    to.rows::<tag::Model>().unique::<tag::Model>(tag::Column::Name).list(&ALL).list(&BY_POST);
+}
 
 /// Something that posts can be about.
 #[derive(MergedObject)]

@@ -3,8 +3,9 @@
 use std::sync::{Arc, LazyLock};
 
 use async_graphql::{Context, Enum, ID, InputObject, MergedObject, Object, Result, SimpleObject};
-use entity::{order as orders, product_buyer, user};
+use entity::{order as orders, order_item, product_buyer, user};
 use sea_orm::{FromQueryResult, prelude::DateTimeUtc};
+use serde::{Deserialize, Serialize};
 
 use super::connection::{Filter, Selection, list_fields, orders};
 use super::resource::{Load, Resource};
@@ -12,6 +13,7 @@ use super::rows::Row;
 use super::scalars::{DateTime, Money};
 use super::{comment, id, order, post};
 use crate::data::condition::Condition;
+use crate::data::declared::Declarations;
 use crate::data::find::{Aggregate, Unique};
 use crate::data::list::{List, Path};
 use crate::data::{Error, Record};
@@ -41,6 +43,8 @@ pub static BUYERS: LazyLock<List<user::Model>> = LazyLock::new(|| {
         product_buyer::Column::ProductId,
         product_buyer::Column::UserId,
     )
+    .made_of::<orders::Entity>()
+    .made_of::<order_item::Entity>()
     .path(Path::by_link(product_buyer::Column::ItemId))
 });
 
@@ -54,12 +58,18 @@ static ORDER_SUMMARY: LazyLock<Aggregate<CurrencySummary>> = LazyLock::new(|| {
         .max(orders::Column::CreatedAt, "last_order_at")
 });
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromQueryResult, Serialize, Deserialize)]
 struct CurrencySummary {
     currency: String,
     count: i64,
     total_cents: i64,
+    #[serde(with = "chrono::serde::ts_microseconds")]
     last_order_at: DateTimeUtc,
+}
+
+/// What is read of users.
+pub fn declare(to: &mut Declarations) {
+    to.rows::<user::Model>().list(&ALL).list(&BUYERS).aggregate(&ORDER_SUMMARY);
 }
 
 /// Somebody with an account.

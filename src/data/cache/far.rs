@@ -9,6 +9,18 @@ use crate::data::secret::SecretUrl;
 /// Longest wait for an answer: a tier that is slower than a database is of no use.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+pub struct Fill {
+    pub key: String,
+    pub value: Vec<u8>,
+    pub ttl: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Missed {
+    Breaker,
+    Failed,
+}
+
 /// A connection to Redis that reconnects by itself. Cheap to clone.
 #[derive(Clone)]
 pub struct Far {
@@ -24,6 +36,20 @@ impl Far {
             .set_response_timeout(Some(PATIENCE))
             .set_number_of_retries(1);
         Ok(Self { connection: ConnectionManager::new_lazy_with_config(client, config)? })
+    }
+
+    pub async fn get(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Missed> {
+        let mut connection = self.connection.clone();
+        redis::cmd("MGET").arg(keys).query_async(&mut connection).await.map_err(|_| Missed::Failed)
+    }
+
+    pub fn fill(&self, entries: impl IntoIterator<Item = Fill>) {
+        let mut pipeline = redis::pipe();
+        for Fill { key, value, ttl } in entries {
+            pipeline.cmd("SET").arg(key).arg(value).arg("PX").arg(ttl.as_millis() as u64).ignore();
+        }
+        let mut connection = self.connection.clone();
+        tokio::spawn(async move { pipeline.query_async::<()>(&mut connection).await });
     }
 
     /// Whether Redis answers.

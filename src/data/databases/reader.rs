@@ -15,6 +15,8 @@ use crate::data::position::Position;
 
 /// How long a read waits for a replica to reach what its client has seen, once in a request.
 const TOKEN_WAIT: Duration = Duration::from_millis(25);
+/// How long a read waits for replicas to be asked anew how far they are.
+const FRESH_LOOK: Duration = Duration::from_millis(5);
 /// How long a read waits for its turn on a primary that stands in for replicas.
 const TURN_WAIT: Duration = Duration::from_millis(100);
 
@@ -54,6 +56,21 @@ impl Needs {
     pub fn after_write(mut self, after_write: bool) -> Self {
         self.after_write = after_write;
         self
+    }
+
+    /// Whether nothing but the primary will do.
+    pub(in crate::data) fn are_direct(&self) -> bool {
+        self.latest || self.after_write
+    }
+
+    /// What the client has seen or done.
+    pub(in crate::data) fn seen(&self) -> Option<Position> {
+        self.seen
+    }
+
+    /// Whether the request may still wait for what its client has seen: it does so once.
+    pub(in crate::data) fn may_wait(&self) -> bool {
+        !self.notes.waited.swap(true, Ordering::Relaxed)
     }
 
     /// Whether some read was answered without knowing how old the answer is: the primary is lost.
@@ -123,13 +140,27 @@ impl Databases {
     /// Runs a statement that reads, on a server that shows what is needed: a replica by the policy, else the primary.
     ///
     /// A read may be sent again, so a server that fails costs its caller nothing but time.
-    pub async fn read(&self, needs: &Needs, statement: Statement) -> (Read, Result<Vec<QueryResult>, Error>) {
+    ///
+    /// Whoever knows what has changed knows better what a replica must show: all up to `needed`. Without that it is what
+    /// the client has seen, and the bound.
+    pub async fn read(
+        &self,
+        needs: &Needs,
+        needed: Option<Position>,
+        statement: Statement,
+    ) -> (Read, Result<Vec<QueryResult>, Error>) {
         let mut read = Read::default();
-        let rows = self.route(needs, &statement, &mut read).await;
+        let rows = self.route(needs, needed, &statement, &mut read).await;
         (read, rows)
     }
 
-    async fn route(&self, needs: &Needs, statement: &Statement, read: &mut Read) -> Result<Vec<QueryResult>, Error> {
+    async fn route(
+        &self,
+        needs: &Needs,
+        needed: Option<Position>,
+        statement: &Statement,
+        read: &mut Read,
+    ) -> Result<Vec<QueryResult>, Error> {
         let shared = &*self.shared;
         let reason = match () {
             () if needs.after_write => Some(Reason::AfterWrite),
@@ -139,7 +170,7 @@ impl Databases {
         };
         let reason = match reason {
             Some(reason) => reason,
-            None => match self.on_a_replica(needs, statement, read).await {
+            None => match self.on_a_replica(needs, needed, statement, read).await {
                 Ok(answer) => return answer,
                 Err(reason) => reason,
             },
@@ -164,22 +195,31 @@ impl Databases {
     async fn on_a_replica(
         &self,
         needs: &Needs,
+        known: Option<Position>,
         statement: &Statement,
         read: &mut Read,
     ) -> Result<Result<Vec<QueryResult>, Error>, Reason> {
         let shared = &*self.shared;
         let mut tried = vec![false; shared.replicas.len()];
         let mut reason = Reason::Policy;
+        let mut has_asked = false;
         loop {
             let bound = self.bound();
-            let needed = needs.seen.max(bound).unwrap_or_default();
+            let needed = known.unwrap_or_else(|| needs.seen.max(bound).unwrap_or_default());
             let fit = self.fit_replicas(&tried);
             let eligible: Vec<_> = fit.iter().filter(|(_, position)| *position >= needed).map(|(it, _)| *it).collect();
             let turn = shared.turn.fetch_add(1, Ordering::Relaxed);
             let Some(place) = shared.policy.choose(&eligible, turn, needs.client) else {
-                // Only what this client has seen is worth a wait: all others have the bound.
-                let waits = needs.seen > bound && !fit.is_empty() && !needs.notes.waited.swap(true, Ordering::Relaxed);
-                if waits && self.some_replica_reaches(needed).await {
+                let wait = match known {
+                    _ if fit.is_empty() => None,
+                    // Something has changed just now: a replica may have it, and not have been asked since.
+                    Some(_) => (!std::mem::replace(&mut has_asked, true)).then_some(FRESH_LOOK),
+                    // Only what this client has seen is worth a wait: all others have the bound.
+                    None => (needs.seen > bound && needs.may_wait()).then_some(TOKEN_WAIT),
+                };
+                if let Some(wait) = wait
+                    && self.some_replica_reaches(needed, wait).await
+                {
                     reason = Reason::Waited;
                     continue;
                 }
@@ -229,9 +269,9 @@ impl Databases {
         self.freshness().bound(Instant::now(), self.shared.max_staleness)
     }
 
-    async fn some_replica_reaches(&self, position: Position) -> bool {
+    async fn some_replica_reaches(&self, position: Position, wait: Duration) -> bool {
         let reach = self.shared.replicas.iter().map(|node| Box::pin(node.reaches(position)));
-        let reached = tokio::time::timeout(TOKEN_WAIT, select_all(reach)).await.is_ok();
+        let reached = tokio::time::timeout(wait, select_all(reach)).await.is_ok();
         counter!("shoal_token_waits_total", "outcome" => if reached { "reached" } else { "gave_up" }).increment(1);
         reached
     }

@@ -1,7 +1,7 @@
 //! A transaction on the primary, as it goes over its connection.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult, Statement};
 use sqlx::Row;
@@ -22,9 +22,31 @@ pub(super) enum On {
     },
     Sqlite {
         transaction: DatabaseTransaction,
-        commits: Arc<AtomicU64>,
+        commits: Arc<Commits>,
         universe: Universe,
     },
+}
+
+/// The commits of an embedded database so far.
+#[derive(Debug, Default)]
+pub struct Commits {
+    count: AtomicU64,
+    turn: Mutex<()>,
+}
+
+impl Commits {
+    pub fn count(&self) -> Position {
+        Position(self.count.load(Ordering::Acquire))
+    }
+
+    /// Counts one more, once it was told: whoever reads a count knows that all of them were told of.
+    fn next(&self, told: impl FnOnce(Position)) -> Position {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = Position(self.count().0 + 1);
+        told(position);
+        self.count.store(position.0, Ordering::Release);
+        position
+    }
 }
 
 /// Both in one round trip. The position is read after the commit, so it covers it.
@@ -44,27 +66,12 @@ impl OpenTransaction {
         }
     }
 
-    /// Commits. The token stands for a state that shows the commit.
-    ///
-    /// # Errors
-    /// Also when it is not known whether the server has committed: it was lost meanwhile.
-    pub async fn commit(self) -> Result<Token, Error> {
+    /// Commits. Who must hear of it is told before anybody learns of the outcome, by [`Committed::tell`].
+    pub async fn commit(self) -> Committed {
         match self.0 {
-            On::Postgres { mut connection, primary } => {
-                let rows = async { Ok(sqlx::raw_sql(COMMIT).fetch_all(&mut *connection).await?) };
-                let rows = on(&primary, rows).await?;
-                connection.finish();
-                let position = rows.last().map(|row| row.try_get::<String, _>("position")).transpose()?;
-                let position = position.and_then(|text| text.parse::<Position>().ok());
-                let universe = connection.survey().universe();
-                let (Some(universe), Some(position)) = (universe, position) else {
-                    return Err(Error::unavailable("a primary did not tell its position"));
-                };
-                Ok(Token { universe, position })
-            }
+            On::Postgres { connection, primary } => Committed::Postgres(commit(connection, &primary).await),
             On::Sqlite { transaction, commits, universe } => {
-                transaction.commit().await?;
-                Ok(Token { universe, position: Position(commits.fetch_add(1, Ordering::AcqRel) + 1) })
+                Committed::Sqlite { outcome: transaction.commit().await.map_err(Error::from), commits, universe }
             }
         }
     }
@@ -78,6 +85,43 @@ impl OpenTransaction {
                 Ok(())
             }
             On::Sqlite { transaction, .. } => Ok(transaction.rollback().await?),
+        }
+    }
+}
+
+async fn commit(mut connection: Pooled, primary: &Node) -> Result<Token, Error> {
+    let rows = async { Ok(sqlx::raw_sql(COMMIT).fetch_all(&mut *connection).await?) };
+    let rows = on(primary, rows).await?;
+    connection.finish();
+    let position = rows.last().map(|row| row.try_get::<String, _>("position")).transpose()?;
+    let position = position.and_then(|text| text.parse::<Position>().ok());
+    let universe = connection.survey().universe();
+    let (Some(universe), Some(position)) = (universe, position) else {
+        return Err(Error::unavailable("a primary did not tell its position"));
+    };
+    Ok(Token { universe, position })
+}
+
+/// A transaction that was committed, unless that failed.
+#[must_use = "whoever must hear of it has not been told"]
+pub enum Committed {
+    Postgres(Result<Token, Error>),
+    Sqlite { outcome: Result<(), Error>, commits: Arc<Commits>, universe: Universe },
+}
+
+impl Committed {
+    /// Tells `told` the token of a state that shows the commit.
+    ///
+    /// # Errors
+    /// Also when it is not known whether the server has committed: it was lost meanwhile.
+    pub fn tell(self, told: impl FnOnce(Token)) -> Result<Token, Error> {
+        match self {
+            Self::Postgres(token) => token.inspect(|token| told(*token)),
+            Self::Sqlite { outcome, commits, universe } => {
+                // Whatever came of it: an error may follow on a commit.
+                let position = commits.next(|position| told(Token { universe, position }));
+                outcome.map(|()| Token { universe, position })
+            }
         }
     }
 }

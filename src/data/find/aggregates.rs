@@ -5,17 +5,22 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use sea_orm::{ActiveEnum, ColumnTrait, DbErr, EntityTrait, FromQueryResult, IdenStatic, QueryResult, Statement};
+use sea_orm::{ActiveEnum, ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryResult, Statement};
 
 use super::Source;
+use crate::data::coherence::{Dependency, Slots};
+use crate::data::record;
 use crate::data::sql::{Dialect, Quoted, Sql};
+use crate::data::table::{Named, TableOf, Tables};
 
 /// An aggregate as it is declared once; each result row is a `T`, whose fields carry the names of the measures.
 pub struct Aggregate<T> {
     /// Unique among all lists and aggregates.
     pub name: &'static str,
-    table: &'static str,
-    key: &'static str,
+    table: TableOf,
+    key: Named,
+    /// The columns of the table that are looked at.
+    looked_at: Vec<Named>,
     joined: Option<Joined>,
     /// Rows that do not count: a condition's text.
     unless: Option<String>,
@@ -25,9 +30,10 @@ pub struct Aggregate<T> {
 }
 
 struct Joined {
-    table: &'static str,
+    table: TableOf,
     here: &'static str,
-    there: &'static str,
+    there: Named,
+    looked_at: Vec<Named>,
 }
 
 impl<T> Aggregate<T> {
@@ -35,8 +41,9 @@ impl<T> Aggregate<T> {
     pub fn over<E: EntityTrait>(name: &'static str, key: E::Column) -> Self {
         Self {
             name,
-            table: E::default().table_name(),
-            key: key.as_str(),
+            table: TableOf::entity::<E>(),
+            key: record::named(key),
+            looked_at: Vec::new(),
             joined: None,
             unless: None,
             by: Vec::new(),
@@ -47,14 +54,19 @@ impl<T> Aggregate<T> {
 
     /// Each row with the row of `J` whose column `there` its column `here` names.
     pub fn joined<J: EntityTrait>(mut self, here: impl ColumnTrait, there: J::Column) -> Self {
-        let table = J::default().table_name();
-        self.joined = Some(Joined { table, here: here.as_str(), there: there.as_str() });
+        self.looked_at.push(record::named(here));
+        let (here, there) = (here.as_str(), record::named(there));
+        self.joined = Some(Joined { table: TableOf::entity::<J>(), here, there, looked_at: Vec::new() });
         self
     }
 
     /// Leaves out rows whose `column`, of the joined table if there is one, has this value.
     pub fn unless<E: ActiveEnum<Value = String>>(mut self, column: impl ColumnTrait, value: E) -> Self {
-        let alias = if self.joined.is_some() { 'j' } else { 't' };
+        let (alias, looked_at) = match &mut self.joined {
+            Some(joined) => ('j', &mut joined.looked_at),
+            None => ('t', &mut self.looked_at),
+        };
+        looked_at.push(record::named(column));
         let word = value.to_value().replace('\'', "''");
         self.unless = Some(format!("{alias}.{} <> '{word}'", Quoted(column.as_str())));
         self
@@ -62,6 +74,7 @@ impl<T> Aggregate<T> {
 
     /// One result row for each value of `column`, which it shows, and in its order.
     pub fn by(mut self, column: impl ColumnTrait) -> Self {
+        self.looked_at.push(record::named(column));
         self.by.push(column.as_str());
         self
     }
@@ -70,13 +83,40 @@ impl<T> Aggregate<T> {
         self.measure("count(*)".to_owned(), name)
     }
 
-    pub fn sum(self, column: impl ColumnTrait, name: &str) -> Self {
+    pub fn sum(mut self, column: impl ColumnTrait, name: &str) -> Self {
+        self.looked_at.push(record::named(column));
         // PostgreSQL's sum of bigint is numeric.
         self.measure(format!("cast(sum(t.{}) as bigint)", Quoted(column.as_str())), name)
     }
 
-    pub fn max(self, column: impl ColumnTrait, name: &str) -> Self {
+    pub fn max(mut self, column: impl ColumnTrait, name: &str) -> Self {
+        self.looked_at.push(record::named(column));
         self.measure(format!("max(t.{})", Quoted(column.as_str())), name)
+    }
+
+    /// Declares the columns that the aggregate looks at.
+    pub(in crate::data) fn declare(&self, tables: &mut Tables) {
+        let table = tables.entry(self.table);
+        table.find_by(self.key);
+        table.list(self.looked_at.iter().copied());
+        if let Some(Joined { table, there, looked_at, .. }) = &self.joined {
+            tables.entry(*table).list(looked_at.iter().chain([there]).copied());
+        }
+    }
+
+    /// What the result for a parent depends on.
+    pub(in crate::data) fn dependencies(&self, parent: i64) -> Slots {
+        let (table, column) = (self.table.name, self.key.0);
+        let rows = Slots::one(Dependency::Column { table, column, value: &parent.into() });
+        match &self.joined {
+            Some(joined) => rows.and(Dependency::Table(joined.table.name)),
+            None => rows,
+        }
+    }
+
+    /// The tables that are read of.
+    pub(in crate::data) fn tables(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.table).chain(self.joined.as_ref().map(|joined| joined.table)).map(|table| table.name)
     }
 
     fn measure(mut self, expression: String, name: &str) -> Self {
@@ -102,7 +142,7 @@ impl<T: FromQueryResult + Send + Sync + 'static> Source for Aggregates<T> {
 
     fn statement(&self, dialect: Dialect, keys: &[i64]) -> Statement {
         let aggregate = self.0;
-        let key = Quoted(aggregate.key);
+        let key = Quoted(aggregate.key.0);
         let mut sql = Sql::new(dialect);
         sql.push(format_args!("select t.{key} as \"_key\""));
         for column in &aggregate.by {
@@ -111,9 +151,9 @@ impl<T: FromQueryResult + Send + Sync + 'static> Source for Aggregates<T> {
         for measure in &aggregate.measures {
             sql.push(", ").push(measure);
         }
-        sql.push(format_args!(" from {} t", Quoted(aggregate.table)));
-        if let Some(Joined { table, here, there }) = &aggregate.joined {
-            sql.push(format_args!(" join {} j on j.{} = t.{}", Quoted(table), Quoted(there), Quoted(here)));
+        sql.push(format_args!(" from {} t", Quoted(aggregate.table.name)));
+        if let Some(Joined { table, here, there, .. }) = &aggregate.joined {
+            sql.push(format_args!(" join {} j on j.{} = t.{}", Quoted(table.name), Quoted(there.0), Quoted(here)));
         }
         sql.push(format_args!(" where t.{key}")).is_any_of(keys.iter().copied().map(Into::into));
         if let Some(condition) = &aggregate.unless {
@@ -129,7 +169,7 @@ impl<T: FromQueryResult + Send + Sync + 'static> Source for Aggregates<T> {
         sql.statement()
     }
 
-    fn values(&self, _: &[i64], rows: Vec<QueryResult>) -> Result<HashMap<i64, Arc<[T]>>, DbErr> {
+    fn values(&self, _: &[i64], rows: Vec<QueryResult>, _: &Tables) -> Result<HashMap<i64, Arc<[T]>>, DbErr> {
         let mut found: HashMap<i64, Vec<T>> = HashMap::new();
         for row in &rows {
             found.entry(row.try_get_by("_key")?).or_default().push(T::from_query_result(row, "")?);

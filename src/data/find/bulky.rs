@@ -10,6 +10,7 @@ use sea_orm::{DbErr, IdenStatic, QueryResult, Statement};
 use super::Source;
 use crate::data::record::{self, Column, Record};
 use crate::data::sql::{Dialect, Quoted, Sql};
+use crate::data::table::Tables;
 
 /// One bulky text column of a record, by primary key.
 pub struct Bulky<R> {
@@ -20,6 +21,10 @@ pub struct Bulky<R> {
 impl<R: Record<Key = i64>> Bulky<R> {
     pub fn column(column: Column<R>) -> Self {
         Self { column: column.as_str(), record: PhantomData }
+    }
+
+    pub(in crate::data) fn table(&self) -> &'static str {
+        record::table::<R>()
     }
 }
 
@@ -44,7 +49,7 @@ impl<R: Record<Key = i64>> Source for Bulky<R> {
         sql.statement()
     }
 
-    fn values(&self, _: &[i64], rows: Vec<QueryResult>) -> Result<HashMap<i64, Arc<str>>, DbErr> {
+    fn values(&self, _: &[i64], rows: Vec<QueryResult>, _: &Tables) -> Result<HashMap<i64, Arc<str>>, DbErr> {
         rows.iter().map(|row| Ok((row.try_get_by("_key")?, row.try_get_by::<String, _>("_text")?.into()))).collect()
     }
 }

@@ -14,11 +14,15 @@ use std::hash::Hash;
 use sea_orm::{DbErr, QueryResult, Statement};
 
 use super::sql::Dialect;
+use super::table::Tables;
 
 pub use aggregates::{Aggregate, Aggregates};
 pub use bulky::Bulky;
 pub use pages::{Count, Counts, Pages};
-pub use rows::{Rows, Unique};
+pub use rows::{Found, Rows, Unique};
+
+/// The most keys of one statement.
+pub const MAX_BATCH: usize = 1000;
 
 /// A question that can be asked for many keys at once, in one statement.
 ///
@@ -37,5 +41,10 @@ pub trait Source: Clone + Eq + Hash + Send + Sync + 'static {
     fn statement(&self, dialect: Dialect, keys: &[Self::Key]) -> Statement;
 
     /// The values in the rows of that statement. A key without a value was not found.
-    fn values(&self, keys: &[Self::Key], rows: Vec<QueryResult>) -> Result<HashMap<Self::Key, Self::Value>, DbErr>;
+    fn values(
+        &self,
+        keys: &[Self::Key],
+        rows: Vec<QueryResult>,
+        tables: &Tables,
+    ) -> Result<HashMap<Self::Key, Self::Value>, DbErr>;
 }

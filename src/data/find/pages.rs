@@ -5,15 +5,17 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use sea_orm::{DbErr, QueryResult, Statement};
+use serde::{Deserialize, Serialize};
 
 use super::Source;
-use super::rows::write_columns;
-use super::scope::{self, Tables};
+use super::rows::{Found, write_columns};
+use super::scope::{self, Joins};
 use crate::data::list::{Listing, Scope};
 use crate::data::page::{Cursor, Page, PageSpec};
 use crate::data::record::{self, Record};
 use crate::data::scalar::{Kind, Scalar};
 use crate::data::sql::{Dialect, Quoted, Sql};
+use crate::data::table::Tables;
 
 /// How many rows of a search are sorted; if there are more, the order is walked.
 const FEW: u32 = 1000;
@@ -31,7 +33,7 @@ pub struct Counts<R: Record> {
 }
 
 /// A number of rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     pub rows: u32,
     /// False where there are more than the cap, at which counting stopped.
@@ -61,17 +63,21 @@ impl<R: Record> Source for Pages<R> {
         sql.statement()
     }
 
-    fn values(&self, parents: &[Scalar], rows: Vec<QueryResult>) -> Result<HashMap<Scalar, Arc<Page<R>>>, DbErr> {
+    fn values(
+        &self,
+        parents: &[Scalar],
+        rows: Vec<QueryResult>,
+        tables: &Tables,
+    ) -> Result<HashMap<Scalar, Arc<Page<R>>>, DbErr> {
         let kind = parent_kind(parents);
         let names: Vec<_> =
             self.listing.sort().iter().enumerate().map(|(i, key)| (scope::sort_name(i, key), key.kind)).collect();
-        let mut found: HashMap<Scalar, Vec<(Arc<R>, Cursor)>> =
+        let mut found: HashMap<Scalar, Vec<(Found<R>, Cursor)>> =
             parents.iter().map(|parent| (parent.clone(), Vec::new())).collect();
         for row in &rows {
             let parent = kind.map_or(Ok(Scalar::Null), |kind| Scalar::read(row, "_parent", kind))?;
             let cursor = names.iter().map(|(name, kind)| Scalar::read(row, name, *kind)).collect::<Result<_, _>>()?;
-            let record = Arc::new(R::from_query_result(row, "")?);
-            found.entry(parent).or_default().push((record, Cursor(cursor)));
+            found.entry(parent).or_default().push((Found::read(row, tables)?, Cursor(cursor)));
         }
         Ok(found.into_iter().map(|(parent, rows)| (parent, Arc::new(self.page_of(rows)))).collect())
     }
@@ -83,7 +89,7 @@ impl<R: Record> Pages<R> {
         Scalar::Int(i64::from(self.page.limit) + 1)
     }
 
-    fn page_of(&self, mut rows: Vec<(Arc<R>, Cursor)>) -> Page<R> {
+    fn page_of(&self, mut rows: Vec<(Found<R>, Cursor)>) -> Page<R> {
         let limit = self.page.limit as usize;
         let more = rows.len() > limit;
         rows.truncate(limit);
@@ -179,7 +185,7 @@ impl<R: Record> Pages<R> {
     }
 
     fn write_walk(&self, sql: &mut Sql, parents: Option<&[Scalar]>) {
-        let next = scope::write_rows(sql, &self.listing, parents, Tables::All);
+        let next = scope::write_rows(sql, &self.listing, parents, Joins::All);
         scope::write_bounds(sql, &self.listing, &self.page, next);
     }
 }
@@ -202,7 +208,7 @@ impl<R: Record> Source for Counts<R> {
         sql.push(if root { "select " } else { "select k.key as \"_parent\", " });
         // A scalar subquery per parent: it stops at the cap, however many rows the parent has.
         sql.push("(select count(*) from (select 1");
-        scope::write_rows(&mut sql, &self.listing, None, Tables::Fewest);
+        scope::write_rows(&mut sql, &self.listing, None, Joins::Fewest);
         sql.push(" limit ").bind(Scalar::Int(i64::from(self.cap) + 1)).push(") counted) as \"_count\"");
         if !root {
             sql.push(" from ").keys_table(parents.iter().cloned());
@@ -210,7 +216,7 @@ impl<R: Record> Source for Counts<R> {
         sql.statement()
     }
 
-    fn values(&self, parents: &[Scalar], rows: Vec<QueryResult>) -> Result<HashMap<Scalar, Count>, DbErr> {
+    fn values(&self, parents: &[Scalar], rows: Vec<QueryResult>, _: &Tables) -> Result<HashMap<Scalar, Count>, DbErr> {
         let kind = parent_kind(parents);
         rows.iter()
             .map(|row| {

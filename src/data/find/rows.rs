@@ -6,11 +6,22 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use sea_orm::{DbErr, IdenStatic, QueryResult, Statement};
+use serde::{Deserialize, Serialize};
 
 use super::Source;
 use crate::data::record::{self, Column, Record};
 use crate::data::scalar::Scalar;
 use crate::data::sql::{Dialect, Quoted, Sql};
+use crate::data::table::Tables;
+
+/// A row, and what lists see of it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(bound = "R: Record")]
+pub struct Found<R> {
+    pub row: Arc<R>,
+    /// Equal for two states of a row that every list treats alike.
+    pub listed: u64,
+}
 
 /// Rows by primary key.
 pub struct Rows<R>(PhantomData<fn() -> R>);
@@ -48,7 +59,7 @@ impl<R: Record> Unique<R> {
 
 impl<R: Record> Source for Rows<R> {
     type Key = R::Key;
-    type Value = Arc<R>;
+    type Value = Found<R>;
 
     fn name(&self) -> &'static str {
         record::table::<R>()
@@ -65,11 +76,16 @@ impl<R: Record> Source for Rows<R> {
         sql.statement()
     }
 
-    fn values(&self, _: &[R::Key], rows: Vec<QueryResult>) -> Result<HashMap<R::Key, Arc<R>>, DbErr> {
+    fn values(
+        &self,
+        _: &[R::Key],
+        rows: Vec<QueryResult>,
+        tables: &Tables,
+    ) -> Result<HashMap<R::Key, Found<R>>, DbErr> {
         rows.iter()
             .map(|row| {
-                let record = R::from_query_result(row, "")?;
-                Ok((record.key(), Arc::new(record)))
+                let found = Found::<R>::read(row, tables)?;
+                Ok((found.row.key(), found))
             })
             .collect()
     }
@@ -77,7 +93,7 @@ impl<R: Record> Source for Rows<R> {
 
 impl<R: Record> Source for Unique<R> {
     type Key = String;
-    type Value = Arc<R>;
+    type Value = Found<R>;
 
     fn name(&self) -> &'static str {
         record::table::<R>()
@@ -101,12 +117,28 @@ impl<R: Record> Source for Unique<R> {
         sql.statement()
     }
 
-    fn values(&self, _: &[String], rows: Vec<QueryResult>) -> Result<HashMap<String, Arc<R>>, DbErr> {
-        rows.iter().map(|row| Ok((row.try_get_by("_key")?, Arc::new(R::from_query_result(row, "")?)))).collect()
+    fn values(
+        &self,
+        _: &[String],
+        rows: Vec<QueryResult>,
+        tables: &Tables,
+    ) -> Result<HashMap<String, Found<R>>, DbErr> {
+        rows.iter().map(|row| Ok((row.try_get_by("_key")?, Found::read(row, tables)?))).collect()
+    }
+}
+
+impl<R: Record> Found<R> {
+    pub(super) fn read(row: &QueryResult, tables: &Tables) -> Result<Self, DbErr> {
+        Ok(Self { row: Arc::new(R::from_query_result(row, "")?), listed: tables.listed_hash::<R>(row)? })
     }
 }
 
 impl<R: Record> Unique<R> {
+    /// The column, unless it is compared without regard to case: then nothing tells which values a change touches.
+    pub(in crate::data) fn exact_column(&self) -> Option<&'static str> {
+        (!self.lower).then_some(self.column)
+    }
+
     fn write_column(&self, sql: &mut Sql) {
         let column = Quoted(self.column);
         if self.lower {
@@ -137,6 +169,12 @@ fn write_from<R: Record>(sql: &mut Sql) {
 }
 
 // By hand, because derives would ask the same of `R`.
+impl<R> Clone for Found<R> {
+    fn clone(&self) -> Self {
+        Self { row: self.row.clone(), listed: self.listed }
+    }
+}
+
 impl<R> Clone for Rows<R> {
     fn clone(&self) -> Self {
         Self(PhantomData)

@@ -9,9 +9,9 @@ use crate::data::record::{self, Record};
 use crate::data::scalar::{Kind, Scalar};
 use crate::data::sql::{Dialect, Quoted, Sql};
 
-/// Which of a listing's tables a statement needs.
+/// Which of a listing's tables a statement joins.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tables {
+pub(super) enum Joins {
     All,
     /// The record's own table only if a condition reads it: a count needs no more.
     Fewest,
@@ -24,7 +24,7 @@ pub(super) fn write_rows<R: Record>(
     sql: &mut Sql,
     listing: &Listing<R>,
     parents: Option<&[Scalar]>,
-    tables: Tables,
+    joins: Joins,
 ) -> &'static str {
     let (table, key) = (record::table::<R>(), record::key_column::<R>());
     let fenced = sql.dialect == Dialect::Postgres && matches!(listing.list.scope, Scope::Root) && listing.is_search();
@@ -50,13 +50,13 @@ pub(super) fn write_rows<R: Record>(
         Scope::Root => {
             sql.push(format_args!("{} t", Quoted(table)));
         }
-        Scope::Children { column } => {
+        Scope::Children { column, .. } => {
             sql.push(format_args!("{} t where t.{} = k.key", Quoted(table), Quoted(column)));
             next = " and ";
         }
-        Scope::Through { table: link, parent, target } if sql.dialect == Dialect::Postgres => {
-            sql.push(format_args!("{} j", Quoted(link)));
-            if tables == Tables::All || !listing.conditions.is_empty() {
+        Scope::Through { table: link, parent, target, .. } if sql.dialect == Dialect::Postgres => {
+            sql.push(format_args!("{} j", Quoted(link.name)));
+            if joins == Joins::All || !listing.conditions.is_empty() {
                 // `offset 0` keeps the planner to a walk of the link that looks each row up by its key, and stops in
                 // time. Left to itself it joins what other indexes find by the conditions, and sorts it.
                 sql.push(" cross join lateral (select ");
@@ -67,9 +67,9 @@ pub(super) fn write_rows<R: Record>(
             sql.push(format_args!(" where j.{} = k.key", Quoted(parent)));
             next = " and ";
         }
-        Scope::Through { table: link, parent, target } => {
-            sql.push(format_args!("{} j", Quoted(link)));
-            if tables == Tables::All || !listing.conditions.is_empty() {
+        Scope::Through { table: link, parent, target, .. } => {
+            sql.push(format_args!("{} j", Quoted(link.name)));
+            if joins == Joins::All || !listing.conditions.is_empty() {
                 sql.push(format_args!(" join {} t on t.{} = j.{}", Quoted(table), Quoted(key), Quoted(target)));
             }
             sql.push(format_args!(" where j.{} = k.key", Quoted(parent)));

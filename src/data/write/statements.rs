@@ -3,8 +3,8 @@
 use sea_orm::sea_query::Value;
 use sea_orm::{ActiveModelTrait, ActiveValue, IdenStatic, Iterable};
 
-use super::change::Image;
 use super::transaction::Active;
+use crate::data::change::Image;
 use crate::data::record::{self, Column, Record};
 use crate::data::scalar::Scalar;
 use crate::data::sql::{Dialect, Quoted, Sql};

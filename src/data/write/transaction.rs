@@ -9,8 +9,9 @@ use std::ops::Deref;
 use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, EntityTrait, IdenStatic, QueryResult};
 
-use super::change::{AfterCommit, Change, Image};
+use super::change::AfterCommit;
 use super::statements::{self, Assignments, Hold};
+use crate::data::change::{Change, Image};
 use crate::data::databases::OpenTransaction;
 use crate::data::error::Error;
 use crate::data::position::Token;
@@ -212,7 +213,8 @@ impl Transaction {
         for (rows, is_added) in [(&removed, false), (&added, true)] {
             for row in rows {
                 let target: i64 = row.try_get_by(columns[1])?;
-                let image = Some(Image::of_link([(columns[0], parent), (columns[1], target)]));
+                let image: Option<Image> =
+                    Some([(columns[0], Scalar::Int(parent)), (columns[1], Scalar::Int(target))].into_iter().collect());
                 let key = vec![Scalar::Int(parent), Scalar::Int(target)];
                 let (old, new) = if is_added { (None, image) } else { (image, None) };
                 self.changes.push(Change { table, key, old, new });
@@ -237,11 +239,13 @@ impl Transaction {
     /// Commits, and tells whoever must know; what shows the commit.
     pub(super) async fn commit(&mut self, after_commit: &dyn AfterCommit) -> Result<Token, Error> {
         self.pass("commit").await;
-        let token = self.open.take().expect("a transaction is committed once").commit().await?;
+        let committed = self.open.take().expect("a transaction is committed once").commit().await;
         self.pass("committed").await;
-        if !self.changes.is_empty() {
-            after_commit.committed(&self.changes);
-        }
+        let token = committed.tell(|token| {
+            if !self.changes.is_empty() {
+                after_commit.committed(token, &self.changes);
+            }
+        })?;
         self.pass("told").await;
         Ok(token)
     }
@@ -292,11 +296,17 @@ impl Transaction {
 fn read<R: Record>(rows: &[QueryResult]) -> Result<Vec<Locked<R>>, Error> {
     let mut found = rows
         .iter()
-        .map(|row| Ok(Locked { row: R::from_query_result(row, "")?, image: Image::of::<R>(row)? }))
+        .map(|row| Ok(Locked { row: R::from_query_result(row, "")?, image: image::<R>(row)? }))
         .collect::<Result<Vec<_>, Error>>()?;
     // RETURNING promises no order.
     found.sort_by_cached_key(|row: &Locked<R>| -> Scalar { row.key().into() });
     Ok(found)
+}
+
+/// All columns of a record's row.
+fn image<R: Record>(row: &QueryResult) -> Result<Image, DbErr> {
+    let read = |(name, kind): (&'static str, _)| Ok((name, Scalar::read_nullable(row, name, kind)?));
+    record::columns_and_kinds::<R>().map(read).collect()
 }
 
 fn nothing_returned() -> Error {

@@ -4,12 +4,17 @@ use futures_util::future::join_all;
 use sea_orm::{DbErr, QueryResult, Statement};
 
 use super::*;
+use crate::data::cache::{self, Cache, Space};
+use crate::data::coherence::Slots;
 use crate::data::databases::{Databases, Needs, Settings};
+use crate::data::declared::Declarations;
 use crate::data::error::Error;
-use crate::data::fetch::Fetcher;
+use crate::data::fetch::{Cached, Fetcher, Restored, Sources};
 use crate::data::find::Source;
 use crate::data::ledger::Ledger;
+use crate::data::scalar::Scalar;
 use crate::data::sql::{Dialect, Sql};
+use crate::data::table::Tables;
 
 /// Multiples, of a table that may not be there.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -39,9 +44,38 @@ impl Source for Times {
         sql.statement()
     }
 
-    fn values(&self, _: &[i64], rows: Vec<QueryResult>) -> Result<HashMap<i64, i64>, DbErr> {
+    fn values(&self, _: &[i64], rows: Vec<QueryResult>, _: &Tables) -> Result<HashMap<i64, i64>, DbErr> {
         let key = |row: &QueryResult| row.try_get_by::<i64, _>("_key");
         rows.iter().map(|row| key(row).map(|key| (key, key * self.factor))).collect()
+    }
+}
+
+/// Nothing tells when it changes.
+impl Cached for Times {
+    type Kept = i64;
+
+    fn space(&self, _: &Declarations) -> Option<Space> {
+        None
+    }
+
+    fn tables(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    fn scalar(&self, key: &i64) -> Scalar {
+        (*key).into()
+    }
+
+    fn dependencies(&self, _: &i64) -> Slots {
+        Slots::default()
+    }
+
+    fn keep(&self, value: &i64) -> i64 {
+        *value
+    }
+
+    async fn restore(&self, _: &Fetcher, kept: Vec<(i64, i64)>) -> Result<Restored<Self>, Error> {
+        Ok(Restored::whole(kept))
     }
 }
 
@@ -50,7 +84,8 @@ async fn fetcher(data_dir: &tempfile::TempDir) -> (Fetcher, Arc<Ledger>) {
     let settings = Settings { data_dir: data_dir.path().to_owned(), ..Settings::default() };
     let ledger = Arc::new(Ledger::default());
     let databases = Databases::open(&settings).await.unwrap();
-    (Fetcher::new(databases, Needs::default(), ledger.clone()), ledger)
+    let cache = Cache::new(Declarations::default(), cache::Settings::default(), None).unwrap();
+    (Fetcher::new(Sources::new(databases, cache), Needs::default(), ledger.clone()), ledger)
 }
 
 #[tokio::test]

@@ -1,0 +1,124 @@
+//! The history that is served now: its fences, and which tables they are kept for.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::watch;
+
+use crate::data::coherence::{Commit, Demand, Fences, Slot, Verdict};
+use crate::data::position::{Position, Universe};
+
+/// How values are written into the far tier; another one reads nothing of this.
+const VERSION: &str = "s1";
+
+/// What is known of one history of the database.
+#[derive(Debug)]
+pub struct History {
+    pub universe: Universe,
+    /// Of its keys in the far tier.
+    pub prefix: String,
+    pub fences: Fences,
+    /// The applied position, for those who wait for it.
+    applied: watch::Sender<Position>,
+    /// The tables whose changes are all told. Only what is read of them may be kept.
+    told: RwLock<HashSet<&'static str>>,
+}
+
+/// The history of now. Another follows when the primary is another, or on another timeline.
+#[derive(Debug)]
+pub struct Histories {
+    /// Tells apart what is kept of the same history in other ways.
+    salt: u64,
+    current: RwLock<Option<Arc<History>>>,
+    beginning: Mutex<()>,
+}
+
+impl History {
+    fn new(universe: Universe, salt: u64) -> Self {
+        let prefix = format!("{VERSION}:{:016x}", universe.salted(salt));
+        Self { universe, prefix, fences: Fences::default(), applied: watch::Sender::default(), told: RwLock::default() }
+    }
+
+    /// The fences are complete through `position`, and the primary shows it.
+    pub fn advance(&self, position: Position) {
+        self.fences.advance(position);
+        self.applied.send_if_modified(|applied| {
+            let is_later = position > *applied;
+            *applied = position.max(*applied);
+            is_later
+        });
+    }
+
+    /// Waits until the fences are complete through `position`.
+    pub async fn reaches(&self, position: Position) {
+        // The sender lives as long as this.
+        let _ = self.applied.subscribe().wait_for(|applied| *applied >= position).await;
+    }
+
+    pub fn apply(&self, commit: &Commit) -> bool {
+        self.fences.apply(commit)
+    }
+
+    /// Which tables' changes are all told from now on.
+    pub fn tells(&self, tables: HashSet<&'static str>) {
+        *self.told.write().unwrap_or_else(PoisonError::into_inner) = tables;
+    }
+
+    /// Whether all changes of these tables are told.
+    pub fn tells_all(&self, tables: impl IntoIterator<Item = &'static str>) -> bool {
+        let told = self.told.read().unwrap_or_else(PoisonError::into_inner);
+        tables.into_iter().all(|table| told.contains(table))
+    }
+}
+
+/// A history as one batch sees it.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub history: Arc<History>,
+    /// The applied position, loaded before any fence is looked at.
+    pub applied: Position,
+    pub demand: Demand,
+}
+
+impl View {
+    pub fn of(history: Arc<History>, demand: Demand) -> Self {
+        let applied = history.fences.applied();
+        Self { history, applied, demand }
+    }
+
+    /// The rule.
+    pub fn judge(&self, stamp: Position, slots: impl IntoIterator<Item = Slot>) -> Verdict {
+        self.history.fences.judge(stamp, slots, self.applied, self.demand)
+    }
+
+    /// The smallest position of a server whose rows pass the rule for all of these.
+    pub fn needed(&self, slots: impl IntoIterator<Item = Slot>) -> Position {
+        self.history.fences.needed(slots, self.applied, self.demand)
+    }
+}
+
+impl Histories {
+    pub fn new(salt: u64) -> Self {
+        Self { salt, current: RwLock::default(), beginning: Mutex::default() }
+    }
+
+    pub fn current(&self) -> Option<Arc<History>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The current history, if it is that of this universe.
+    pub fn of(&self, universe: Universe) -> Option<Arc<History>> {
+        self.current().filter(|history| history.universe == universe)
+    }
+
+    /// The history of a universe, begun if it is not the current one; and whether it was begun.
+    pub fn begin(&self, universe: Universe) -> (Arc<History>, bool) {
+        let _one_at_a_time = self.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(history) = self.of(universe) {
+            return (history, false);
+        }
+        let history = Arc::new(History::new(universe, self.salt));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(history.clone());
+        (history, true)
+    }
+}

@@ -1,0 +1,93 @@
+//! The near tier: what this process keeps in memory, bounded by bytes.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use foldhash::fast::RandomState;
+use moka::sync::Cache;
+
+use super::place::Place;
+use crate::data::position::{Position, Universe};
+
+/// What an entry takes besides its value: its place, its stamp, and what the tier itself needs to find and to forget it.
+const OVERHEAD: usize = 400;
+
+/// A value that was kept; none where nothing was found.
+#[derive(Debug)]
+pub struct Entry<T> {
+    pub value: Option<T>,
+    pub stamp: Position,
+    pub universe: Universe,
+    pub filled: Instant,
+    pub expires: Instant,
+    hits: AtomicU32,
+}
+
+/// What can be told of an entry whatever its value.
+trait AnyEntry: Any + Send + Sync {
+    fn hits(&self) -> u32;
+}
+
+impl<T: Send + Sync + 'static> AnyEntry for Entry<T> {
+    fn hits(&self) -> u32 {
+        self.hits.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Clone)]
+struct Held {
+    entry: Arc<dyn AnyEntry>,
+    bytes: u32,
+}
+
+/// A tier of so many bytes. Cheap to clone.
+#[derive(Clone)]
+pub struct Near {
+    held: Cache<Place, Held, RandomState>,
+}
+
+impl<T> Entry<T> {
+    pub fn new(value: Option<T>, (universe, stamp): (Universe, Position), filled: Instant, expires: Instant) -> Self {
+        Self { value, stamp, universe, filled, expires, hits: AtomicU32::new(0) }
+    }
+
+    /// It is served; how often it was before.
+    pub fn hit(&self) -> u32 {
+        self.hits.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Near {
+    pub fn new(bytes: u64) -> Self {
+        let held = Cache::builder().max_capacity(bytes).weigher(|_, held: &Held| held.bytes);
+        Self { held: held.build_with_hasher(RandomState::default()) }
+    }
+
+    pub fn get<T: Send + Sync + 'static>(&self, place: &Place) -> Option<Arc<Entry<T>>> {
+        let entry: Arc<dyn Any + Send + Sync> = self.held.get(place)?.entry;
+        entry.downcast().ok()
+    }
+
+    /// Keeps a value whose encoding has `size` bytes.
+    pub fn put<T: Send + Sync + 'static>(&self, place: Place, entry: Entry<T>, size: usize) {
+        let bytes = u32::try_from(size.saturating_mul(2) + OVERHEAD).unwrap_or(u32::MAX);
+        self.held.insert(place, Held { entry: Arc::new(entry), bytes });
+    }
+
+    /// How often a value was served since it was kept; none if it is not kept.
+    pub fn hits(&self, place: &Place) -> Option<u32> {
+        self.held.get(place).map(|held| held.entry.hits())
+    }
+
+    /// Forgets everything: none of it can be served any more.
+    pub fn clear(&self) {
+        self.held.invalidate_all();
+    }
+
+    /// Bytes that are kept, by the estimate that bounds them, and entries.
+    pub fn usage(&self) -> (u64, u64) {
+        (self.held.weighted_size(), self.held.entry_count())
+    }
+}

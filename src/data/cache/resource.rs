@@ -1,0 +1,185 @@
+//! What is kept of one resource, for how long, and how well that goes.
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+use foldhash::fast::FixedState;
+use metrics::{Counter, Histogram, counter, histogram};
+use serde::{Deserialize, Serialize};
+
+use super::far::Missed;
+use super::near::Near;
+use super::place::Place;
+use crate::data::coherence::Verdict;
+
+/// The caches.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Memory of the near tier, in bytes; 0 for none.
+    pub near_bytes: u64,
+    /// After how long a value is read anew, in seconds, even if nothing is known to have changed.
+    pub ttl_s: u64,
+    /// Part of all keys: two that have different ones share nothing in one Redis.
+    pub namespace: String,
+    /// Whether rows that are often served are read again as soon as they change.
+    pub refresh: bool,
+    /// How many of a thousand hits are compared with the primary in the background.
+    pub audit_per_mille: u32,
+    /// What differs for one table, list or aggregate, by its name.
+    pub resources: BTreeMap<String, ResourceSettings>,
+}
+
+/// Settings of one table, list or aggregate; what is not set is as for all.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceSettings {
+    /// Whether nothing of it is kept.
+    #[serde(default)]
+    pub off: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl_s: Option<u64>,
+    /// The part of the near tier, in percent, that is its own: no more, and nobody else's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub near_percent: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<bool>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            near_bytes: 256 << 20,
+            ttl_s: 3600,
+            namespace: String::new(),
+            refresh: true,
+            audit_per_mille: 10,
+            resources: BTreeMap::new(),
+        }
+    }
+}
+
+/// Why a tier did not serve a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// It is not there.
+    Absent,
+    BehindFence,
+    BehindToken,
+    BehindBound,
+    Expired,
+    /// The tier is left alone after it failed.
+    Breaker,
+    /// It failed just now.
+    Failed,
+    /// It may not be kept, or not now: the settings say so, or what it is read of is not watched.
+    Disabled,
+}
+
+impl Miss {
+    /// In the order in which they are declared.
+    const ALL: [Self; 8] = [
+        Self::Absent,
+        Self::BehindFence,
+        Self::BehindToken,
+        Self::BehindBound,
+        Self::Expired,
+        Self::Breaker,
+        Self::Failed,
+        Self::Disabled,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::BehindFence => "behind_fence",
+            Self::BehindToken => "behind_token",
+            Self::BehindBound => "behind_bound",
+            Self::Expired => "expired",
+            Self::Breaker => "breaker",
+            Self::Failed => "failed",
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// Why the far tier gave nothing.
+    pub fn of_far(missed: Missed) -> Self {
+        match missed {
+            Missed::Breaker => Self::Breaker,
+            Missed::Failed => Self::Failed,
+        }
+    }
+
+    /// Why the rule refuses a value.
+    pub fn of(verdict: Verdict) -> Option<Self> {
+        match verdict {
+            Verdict::Serves => None,
+            Verdict::BehindFence => Some(Self::BehindFence),
+            Verdict::BehindToken => Some(Self::BehindToken),
+            Verdict::BehindBound => Some(Self::BehindBound),
+        }
+    }
+}
+
+/// How one tier serves one resource.
+pub struct Meters {
+    pub hits: Counter,
+    misses: [Counter; Miss::ALL.len()],
+    pub fills: Counter,
+    pub age: Histogram,
+}
+
+impl Meters {
+    fn of(resource: &'static str, tier: &'static str) -> Self {
+        let miss = |miss: Miss| counter!("shoal_cache_misses_total", "resource" => resource, "tier" => tier, "reason" => miss.name());
+        Self {
+            hits: counter!("shoal_cache_hits_total", "resource" => resource, "tier" => tier),
+            misses: Miss::ALL.map(miss),
+            fills: counter!("shoal_cache_fills_total", "resource" => resource, "tier" => tier),
+            age: histogram!("shoal_cache_age_seconds", "resource" => resource, "tier" => tier),
+        }
+    }
+
+    pub fn missed(&self, miss: Miss) {
+        self.misses[miss as usize].increment(1);
+    }
+}
+
+/// A table, list or aggregate that is declared.
+pub struct Resource {
+    pub near: Option<Near>,
+    pub ttl: Duration,
+    pub is_off: bool,
+    pub refresh: bool,
+    pub in_near: Meters,
+    pub in_far: Meters,
+}
+
+impl Resource {
+    /// How long a value is kept: up to a tenth less than the setting, so that what came together does not go together.
+    pub fn lifetime(&self, place: &Place) -> Duration {
+        let jitter = FixedState::default().hash_one(place) as u32;
+        self.ttl.mul_f64(1.0 - 0.1 * f64::from(jitter) / f64::from(u32::MAX))
+    }
+
+    /// One that keeps its values in `shared`, unless the settings give it a part of its own.
+    pub fn new(name: &'static str, settings: &Settings, shared: Option<&Near>) -> Self {
+        let own = settings.resources.get(name).cloned().unwrap_or_default();
+        let near = match own.near_percent {
+            Some(percent) => {
+                let bytes = settings.near_bytes / 100 * u64::from(percent.min(100));
+                (bytes > 0).then(|| Near::new(bytes))
+            }
+            None => shared.cloned(),
+        };
+        Self {
+            near,
+            ttl: Duration::from_secs(own.ttl_s.unwrap_or(settings.ttl_s)),
+            is_off: own.off,
+            refresh: own.refresh.unwrap_or(settings.refresh),
+            in_near: Meters::of(name, "near"),
+            in_far: Meters::of(name, "far"),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The fences of one history, and the rule.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::data::position::Position;
+
+/// 2^20 fences of eight bytes: 8 MiB, whatever the size of the database.
+const SLOTS: usize = 1 << 20;
+/// A transaction that touches more than this raises the floor: most of the table would be dirty.
+pub const MOST_SLOTS: usize = 100_000;
+
+/// The place of a fence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(u32);
+
+impl Slot {
+    /// Of a hash of a dependency.
+    pub fn of(hash: u64) -> Self {
+        Self((hash & (SLOTS as u64 - 1)) as u32)
+    }
+}
+
+/// What a feed tells of: everything that was committed after `previous` and up to `position`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    pub previous: Position,
+    pub position: Position,
+    /// What it touched; none where that is not known, or too much to be told.
+    pub touched: Option<Vec<Slot>>,
+}
+
+/// What a reader asks of a value besides its being true.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// What its client has seen or done.
+    pub token: Position,
+    /// What everybody sees by now.
+    pub bound: Position,
+}
+
+impl Demand {
+    pub fn position(self) -> Position {
+        self.token.max(self.bound)
+    }
+}
+
+/// What the rule says of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    Serves,
+    /// Something that it depends on has changed since.
+    BehindFence,
+    /// It is not known to show what the client has seen.
+    BehindToken,
+    /// It is not known to be recent enough.
+    BehindBound,
+}
+
+/// The fences of one history.
+#[derive(Debug)]
+pub struct Fences {
+    slots: Box<[AtomicU64]>,
+    /// A fence under everything.
+    floor: AtomicU64,
+    /// Everything up to here was told, though the primary may not show it yet.
+    told: AtomicU64,
+    applied: AtomicU64,
+}
+
+impl Default for Fences {
+    fn default() -> Self {
+        Self {
+            slots: std::iter::repeat_with(AtomicU64::default).take(SLOTS).collect(),
+            floor: AtomicU64::default(),
+            told: AtomicU64::default(),
+            applied: AtomicU64::default(),
+        }
+    }
+}
+
+impl Fences {
+    /// The position through which the fences are complete. Load it before any fence is looked at.
+    pub fn applied(&self) -> Position {
+        Position(self.applied.load(Ordering::Acquire))
+    }
+
+    pub fn floor(&self) -> Position {
+        Position(self.floor.load(Ordering::Acquire))
+    }
+
+    /// The smallest stamp of a value that depends on these.
+    pub fn fence(&self, slots: impl IntoIterator<Item = Slot>) -> Position {
+        let fence = |slot: Slot| self.slots[slot.0 as usize].load(Ordering::Acquire);
+        let highest = slots.into_iter().map(fence).max().unwrap_or_default();
+        Position(highest.max(self.floor.load(Ordering::Acquire)))
+    }
+
+    /// A commit at `position` touched this. Too high costs a miss, never a wrong answer.
+    pub fn raise(&self, slots: impl IntoIterator<Item = Slot>, position: Position) {
+        for slot in slots {
+            self.slots[slot.0 as usize].fetch_max(position.0, Ordering::AcqRel);
+        }
+    }
+
+    /// What lies below `position` is not trusted any more: something was lost.
+    pub fn raise_floor(&self, position: Position) {
+        self.floor.fetch_max(position.0, Ordering::AcqRel);
+    }
+
+    /// The fences are complete through `position`, and the primary shows it. Call it once all of them are raised.
+    pub fn advance(&self, position: Position) {
+        self.told.fetch_max(position.0, Ordering::AcqRel);
+        self.applied.fetch_max(position.0, Ordering::AcqRel);
+    }
+
+    /// Raises fences for what was committed, and tells whether that was all: if not, something before it was lost, and
+    /// the floor was raised. The applied position stays: [`advance`](Self::advance) follows once the primary shows it.
+    pub fn apply(&self, commit: &Commit) -> bool {
+        let told = self.told.load(Ordering::Acquire);
+        if commit.position.0 <= told {
+            return true;
+        }
+        let is_whole = commit.previous.0 <= told;
+        match &commit.touched {
+            Some(slots) if slots.len() <= MOST_SLOTS => self.raise(slots.iter().copied(), commit.position),
+            _ => self.raise_floor(commit.position),
+        }
+        if !is_whole {
+            self.raise_floor(commit.position);
+        }
+        self.told.fetch_max(commit.position.0, Ordering::AcqRel);
+        is_whole
+    }
+
+    /// The rule, with the applied position as it was before the fences are looked at.
+    pub fn judge(
+        &self,
+        stamp: Position,
+        slots: impl IntoIterator<Item = Slot>,
+        applied: Position,
+        demand: Demand,
+    ) -> Verdict {
+        let shown = stamp.max(applied);
+        if stamp < self.fence(slots) {
+            Verdict::BehindFence
+        } else if shown < demand.token {
+            Verdict::BehindToken
+        } else if shown < demand.bound {
+            Verdict::BehindBound
+        } else {
+            Verdict::Serves
+        }
+    }
+
+    /// The smallest position of a server whose rows pass the rule for all of these.
+    pub fn needed(&self, slots: impl IntoIterator<Item = Slot>, applied: Position, demand: Demand) -> Position {
+        let fence = self.fence(slots);
+        if applied >= demand.position() { fence } else { fence.max(demand.position()) }
+    }
+}

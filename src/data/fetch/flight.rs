@@ -1,0 +1,212 @@
+//! Equal loads of different requests are one.
+//!
+//! A flight belongs to none of them: whoever waits for it drives it, and when the last one leaves, it ends. Who joins one
+//! that is under way looks at the result with its own eyes: it may have seen more than who began it.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, join_all};
+use metrics::counter;
+
+use super::load::{Asked, Kept, Load, Loaded};
+use super::{Cached, Sources};
+use crate::data::cache::{Miss, Place};
+use crate::data::databases::Needs;
+use crate::data::error::Error;
+
+/// The flights that are under way, by the places that they go for.
+#[derive(Default)]
+pub(super) struct Flights {
+    open: Mutex<HashMap<Place, Weak<dyn Any + Send + Sync>>>,
+}
+
+/// A load that is under way.
+struct Flight<S: Cached> {
+    landing: Shared<BoxFuture<'static, Arc<Landing<S>>>>,
+    /// Whether a database may have been asked already.
+    sent: Arc<AtomicBool>,
+    flights: Arc<Flights>,
+    places: Vec<Place>,
+}
+
+/// What a flight brought.
+struct Landing<S: Cached> {
+    /// Of the far tier.
+    kept: Kept<S>,
+    /// Of a database, if one was asked.
+    loaded: Option<Arc<Loaded<S>>>,
+}
+
+/// What a batch got.
+pub(super) struct Landed<S: Cached> {
+    /// As it was kept.
+    pub kept: Vec<(S::Key, Option<S::Kept>)>,
+    /// As it was read; a key without a value was not found.
+    pub values: HashMap<S::Key, S::Value>,
+    /// The statement that was sent for this batch.
+    pub own: Option<Arc<Loaded<S>>>,
+    /// Why there is no more.
+    pub failed: Option<Error>,
+}
+
+/// A flight that others began, and the keys that it goes for.
+struct Joined<S: Cached> {
+    flight: Arc<Flight<S>>,
+    /// Those that were asked for before a database was, and those that were asked for later.
+    keys: Vec<(S::Key, bool)>,
+}
+
+impl Flights {
+    /// Waits for the flights that go for these keys; begins one for those for which there is none.
+    pub async fn join<S: Cached>(
+        self: &Arc<Self>,
+        sources: &Sources,
+        needs: &Needs,
+        asked: &Asked<S>,
+        keys: Vec<S::Key>,
+    ) -> Landed<S> {
+        let (own, others) = self.board(sources, needs, asked, keys);
+        let all = own.iter().map(|(flight, _)| flight).chain(others.iter().map(|joined| &joined.flight));
+        let mut landings = join_all(all.map(|flight| flight.landing.clone())).await.into_iter();
+        let mut landed = Landed { kept: Vec::new(), values: HashMap::new(), own: None, failed: None };
+        if let Some(((_, keys), landing)) = own.and_then(|own| Some((own, landings.next()?))) {
+            for key in keys {
+                landed.take(&landing, key);
+            }
+            landed.own.clone_from(&landing.loaded);
+            if let Some(Err(error)) = landing.loaded.as_ref().map(|loaded| &loaded.found) {
+                landed.failed = Some(error.clone());
+                return landed;
+            }
+        }
+        let mut again = Vec::new();
+        for (joined, landing) in others.into_iter().zip(landings) {
+            for (key, was_before) in joined.keys {
+                if landing.serves(asked, &key, was_before) {
+                    landed.take(&landing, key);
+                } else {
+                    again.push(key);
+                }
+            }
+        }
+        if !again.is_empty() {
+            let loaded = Load { sources, needs, source: &asked.source }.run(&again, Some(asked)).await;
+            match &loaded.found {
+                Ok(found) => landed.values.extend(found.iter().map(|(key, value)| (key.clone(), value.clone()))),
+                Err(error) => landed.failed = Some(error.clone()),
+            }
+            landed.own = Some(Arc::new(loaded.after(landed.own.as_deref())));
+        }
+        landed
+    }
+
+    /// The flight that was begun for some of the keys, and those that others began.
+    #[allow(clippy::type_complexity)]
+    fn board<S: Cached>(
+        self: &Arc<Self>,
+        sources: &Sources,
+        needs: &Needs,
+        asked: &Asked<S>,
+        keys: Vec<S::Key>,
+    ) -> (Option<(Arc<Flight<S>>, Vec<S::Key>)>, Vec<Joined<S>>) {
+        let mut open = self.lock();
+        let (mut others, mut places, mut own) = (Vec::<Joined<S>>::new(), Vec::new(), Vec::new());
+        for key in keys {
+            let place = asked.place(&key);
+            let flight = open.get(&place).and_then(Weak::upgrade).and_then(|flight| flight.downcast().ok());
+            let Some(flight): Option<Arc<Flight<S>>> = flight else {
+                places.push(place);
+                own.push(key);
+                continue;
+            };
+            let key = (key, !flight.sent.load(Ordering::SeqCst));
+            match others.iter_mut().find(|joined| Arc::ptr_eq(&joined.flight, &flight)) {
+                Some(joined) => joined.keys.push(key),
+                None => others.push(Joined { flight, keys: vec![key] }),
+            }
+        }
+        if !others.is_empty() {
+            counter!("shoal_loads_joined_total", "resource" => asked.source.name())
+                .increment(others.iter().map(|joined| joined.keys.len() as u64).sum());
+        }
+        if own.is_empty() {
+            return (None, others);
+        }
+        let sent = Arc::new(AtomicBool::new(false));
+        let landing = fly(sources.clone(), needs.clone(), asked.clone(), own.clone(), sent.clone()).boxed().shared();
+        let flight = Arc::new(Flight { landing, sent, flights: self.clone(), places });
+        for place in &flight.places {
+            let flight: Arc<dyn Any + Send + Sync> = flight.clone();
+            open.insert(place.clone(), Arc::downgrade(&flight));
+        }
+        (Some((flight, own)), others)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Weak<dyn Any + Send + Sync>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn fly<S: Cached>(
+    sources: Sources,
+    needs: Needs,
+    asked: Asked<S>,
+    keys: Vec<S::Key>,
+    sent: Arc<AtomicBool>,
+) -> Arc<Landing<S>> {
+    let (kept, missing) = asked.far(keys).await;
+    if missing.is_empty() {
+        return Arc::new(Landing { kept, loaded: None });
+    }
+    sent.store(true, Ordering::SeqCst);
+    let load = Load { sources: &sources, needs: &needs, source: &asked.source };
+    let loaded = load.run(&missing, Some(&asked)).await;
+    Arc::new(Landing { kept, loaded: Some(Arc::new(loaded)) })
+}
+
+impl<S: Cached> Landing<S> {
+    /// Whether a request that joined may have what was brought for a key.
+    fn serves(&self, asked: &Asked<S>, key: &S::Key, was_before: bool) -> bool {
+        let passes = |stamp| Miss::of(asked.view.judge(stamp, asked.source.dependencies(key).iter())).is_none();
+        if let Some((stamp, _)) = self.kept.get(key) {
+            return passes(*stamp);
+        }
+        let Some(loaded) = self.loaded.as_ref().filter(|loaded| loaded.found.is_ok()) else { return false };
+        let is_primary = loaded.read.stamp.is_none();
+        match loaded.stamp {
+            // What the primary was asked after somebody had asked for it shows whatever they had seen.
+            _ if was_before && is_primary => true,
+            Some(stamp) if was_before && stamp >= asked.view.demand.position() => true,
+            Some(stamp) => passes(stamp),
+            None => false,
+        }
+    }
+}
+
+impl<S: Cached> Landed<S> {
+    fn take(&mut self, landing: &Landing<S>, key: S::Key) {
+        if let Some((_, value)) = landing.kept.get(&key) {
+            self.kept.push((key, value.clone()));
+        } else if let Some(Ok(found)) = landing.loaded.as_ref().map(|loaded| &loaded.found)
+            && let Some(value) = found.get(&key)
+        {
+            self.values.insert(key, value.clone());
+        }
+    }
+}
+
+impl<S: Cached> Drop for Flight<S> {
+    fn drop(&mut self) {
+        let mut open = self.flights.lock();
+        for place in &self.places {
+            // Another may go for it by now.
+            if open.get(place).is_some_and(|flight| flight.strong_count() == 0) {
+                open.remove(place);
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! One statement for what no tier serves, and what is kept of its answer.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{Cached, Sources};
+use crate::data::cache::{Cache, Entry, Envelope, Fill as FarFill, Miss, Place, Resource, Space, View};
+use crate::data::databases::{Needs, Read};
+use crate::data::error::Error;
+use crate::data::find::{Found, Rows, Source};
+use crate::data::position::Position;
+use crate::data::record::Record;
+
+/// A source that is asked of the tiers.
+#[derive(Clone)]
+pub(super) struct Asked<S> {
+    pub source: S,
+    pub view: View,
+    cache: Cache,
+    space: Space,
+}
+
+impl<S: Cached> Asked<S> {
+    /// None where nothing of it is kept, or may be now.
+    pub fn of(cache: &Cache, source: &S, view: View) -> Option<Self> {
+        let space = source.space(cache.declared())?;
+        let resource = cache.resource(space.resource)?;
+        if resource.is_off || !view.history.tells_all(source.tables()) {
+            resource.in_near.missed(Miss::Disabled);
+            return None;
+        }
+        Some(Self { source: source.clone(), view, cache: cache.clone(), space })
+    }
+
+    pub fn place(&self, key: &S::Key) -> Place {
+        Place { space: self.space, key: self.source.scalar(key) }
+    }
+
+    pub fn resource(&self) -> &Resource {
+        self.cache.resource(self.space.resource).expect("what is asked of the tiers is a resource")
+    }
+
+    /// What the far tier serves, with its stamp, and the keys that it does not.
+    pub async fn far(&self, keys: Vec<S::Key>) -> (Kept<S>, Vec<S::Key>) {
+        let mut served = HashMap::new();
+        let Some(far) = self.cache.far() else { return (served, keys) };
+        let meters = &self.resource().in_far;
+        let prefix = &self.view.history.prefix;
+        let places: Vec<_> = keys.iter().map(|key| self.place(key).far_key(prefix)).collect();
+        let found = match far.get(&places).await {
+            Ok(found) => found,
+            Err(missed) => {
+                keys.iter().for_each(|_| meters.missed(Miss::of_far(missed)));
+                return (served, keys);
+            }
+        };
+        let (now, fill) = (Instant::now(), Fill::into(&self.cache, &self.view));
+        let mut missing = Vec::new();
+        for (key, bytes) in keys.into_iter().zip(found) {
+            let size = bytes.as_ref().map_or(0, Vec::len);
+            let Some((envelope, value)) = bytes.and_then(|bytes| Envelope::open::<S::Kept>(&bytes)) else {
+                meters.missed(Miss::Absent);
+                missing.push(key);
+                continue;
+            };
+            match Miss::of(self.view.judge(envelope.stamp, self.source.dependencies(&key).iter())) {
+                Some(miss) => {
+                    meters.missed(miss);
+                    missing.push(key);
+                }
+                None => {
+                    meters.hits.increment(1);
+                    meters.age.record(Duration::from_millis(millis().saturating_sub(envelope.filled)));
+                    fill.near(self.resource(), self.place(&key), value.clone(), envelope.stamp, size, now);
+                    served.insert(key, (envelope.stamp, value));
+                }
+            }
+        }
+        (served, missing)
+    }
+}
+
+/// What the far tier served: stamps and values, none where nothing was found.
+pub(super) type Kept<S> = HashMap<<S as Source>::Key, (Position, Option<<S as Cached>::Kept>)>;
+
+/// A statement to be sent.
+pub(super) struct Load<'a, S> {
+    pub sources: &'a Sources,
+    pub needs: &'a Needs,
+    pub source: &'a S,
+}
+
+/// What a statement came to.
+pub(super) struct Loaded<S: Source> {
+    pub read: Read,
+    /// Rows that it returned.
+    pub rows: usize,
+    /// What its answer shows, if that is known.
+    pub stamp: Option<Position>,
+    pub found: Result<HashMap<S::Key, S::Value>, Error>,
+}
+
+impl<S: Cached> Load<'_, S> {
+    /// Sends the statement, and fills the tiers if they were asked.
+    pub async fn run(&self, keys: &[S::Key], asked: Option<&Asked<S>>) -> Loaded<S> {
+        let Self { sources: Sources { databases, cache, .. }, needs, source } = *self;
+        let slots = |asked: &Asked<S>| {
+            asked.view.needed(keys.iter().flat_map(|key| source.dependencies(key).iter().collect::<Vec<_>>()))
+        };
+        let needed = asked.map(slots);
+        // What a primary answers to a later question shows at least that much.
+        let applied = asked.map(|asked| asked.view.history.fences.applied());
+        let (read, rows) = databases.read(needs, needed, source.statement(databases.dialect(), keys)).await;
+        let count = rows.as_ref().map_or(0, Vec::len);
+        let found = rows.and_then(|rows| Ok(source.values(keys, rows, &cache.declared().tables)?));
+        let stamp = read.stamp.or(applied);
+        if let (Some(asked), Some(stamp), Ok(found)) = (asked, stamp, &found) {
+            let mut fill = Fill { stamp, ..Fill::into(cache, &asked.view) };
+            for key in keys {
+                fill.put(source, asked.space, key, found.get(key));
+            }
+            fill.finish();
+        }
+        Loaded { read, rows: count, stamp, found }
+    }
+}
+
+impl<S: Source> Loaded<S> {
+    /// The same, with what another statement for the same batch has cost.
+    pub fn after(mut self, other: Option<&Self>) -> Self {
+        if let Some(other) = other {
+            self.rows += other.rows;
+            self.read.statements += other.read.statements;
+        }
+        self
+    }
+}
+
+/// Values on their way into the tiers.
+pub struct Fill<'a> {
+    cache: &'a Cache,
+    view: &'a View,
+    stamp: Position,
+    now: Instant,
+    far: Vec<FarFill>,
+}
+
+impl<'a> Fill<'a> {
+    fn into(cache: &'a Cache, view: &'a View) -> Self {
+        Self { cache, view, stamp: Position::default(), now: Instant::now(), far: Vec::new() }
+    }
+
+    /// Rows that came along with something else.
+    pub fn rows<R: Record>(&mut self, rows: &[Found<R>]) {
+        let source = Rows::<R>::new();
+        let Some(space) = source.space(self.cache.declared()) else { return };
+        for found in rows {
+            self.put(&source, space, &found.row.key(), Some(found));
+        }
+    }
+
+    fn put<S: Cached>(&mut self, source: &S, space: Space, key: &S::Key, value: Option<&S::Value>) {
+        if let Some(value) = value {
+            source.spill(value, self);
+        }
+        let Some(resource) = self.cache.resource(space.resource).filter(|resource| !resource.is_off) else { return };
+        // What is behind its fence already is of no use to anybody.
+        if self.stamp < self.view.history.fences.fence(source.dependencies(key).iter()) {
+            return;
+        }
+        let kept = value.map(|value| source.keep(value));
+        let place = Place { space, key: source.scalar(key) };
+        let envelope = Envelope { stamp: self.stamp, filled: millis() };
+        let Some(bytes) = envelope.seal(kept.as_ref()) else { return };
+        let size = bytes.len();
+        if self.cache.far().is_some() {
+            let key = place.far_key(&self.view.history.prefix);
+            self.far.push(FarFill { key, value: bytes, ttl: resource.ttl });
+            resource.in_far.fills.increment(1);
+        }
+        self.near(resource, place, kept, self.stamp, size, self.now);
+    }
+
+    fn near<T: Send + Sync + 'static>(
+        &self,
+        resource: &Resource,
+        place: Place,
+        value: Option<T>,
+        stamp: Position,
+        size: usize,
+        now: Instant,
+    ) {
+        if let Some(near) = &resource.near {
+            let entry = Entry::new(value, (self.view.history.universe, stamp), now, now + resource.lifetime(&place));
+            near.put(place, entry, size);
+            resource.in_near.fills.increment(1);
+        }
+    }
+
+    fn finish(self) {
+        if let Some(far) = self.cache.far()
+            && !self.far.is_empty()
+        {
+            far.fill(self.far);
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+fn millis() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
