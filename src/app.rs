@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Config, Http};
 use crate::data::Databases;
 use crate::data::cache::{Cache, Far, Invalidate};
+use crate::data::feed::Feed;
 use crate::data::fetch::Sources;
 use crate::data::write::{CountChanges, Writes};
 use crate::graphql::execute::Executor;
@@ -46,13 +47,15 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     let databases = Databases::open(&config.database).await?;
     databases.watch(&config.token).await?;
     let far = config.redis.url.as_ref().map(Far::open).transpose()?;
-    let cache = Cache::new(graphql::declarations(), config.cache.clone(), far.clone())?;
+    let cache = Cache::new(graphql::declarations(), config.cache.clone(), far)?;
     let writes = Writes::new(databases.clone(), Arc::new((Invalidate(cache.clone()), CountChanges)));
+    let feed = Feed::start(&databases, &cache)?;
     let draining = Arc::new(AtomicBool::new(false));
     let server = Server {
-        executor: Executor::new(Sources::new(databases.clone(), cache), writes, config.graphql.clone()),
+        executor: Executor::new(Sources::new(databases.clone(), cache.clone()), writes, config.graphql.clone()),
         databases: databases.clone(),
-        far,
+        cache,
+        feed,
         metrics: metrics.clone(),
         draining: draining.clone(),
     };

@@ -13,7 +13,9 @@ mod resource;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use metrics::gauge;
 use serde::Serialize;
 
 pub use envelope::Envelope;
@@ -39,6 +41,7 @@ struct Shared {
     far: Option<Far>,
     resources: HashMap<&'static str, Resource>,
     histories: Histories,
+    tally: Tally,
 }
 
 /// What an operator sees of the caches.
@@ -47,6 +50,20 @@ pub struct Usage {
     /// Bytes and entries of the near tier.
     pub near_bytes: u64,
     pub near_entries: u64,
+    /// Keys that each tier served since the start, and keys that neither did.
+    pub near_hits: u64,
+    pub far_hits: u64,
+    pub misses: u64,
+    /// The part that the tiers served, from 0 to 1; null while nothing was asked.
+    pub hit_rate: Option<f64>,
+}
+
+/// Keys that were asked of the tiers, by who served them.
+#[derive(Debug, Default)]
+struct Tally {
+    near: AtomicU64,
+    far: AtomicU64,
+    neither: AtomicU64,
 }
 
 impl Cache {
@@ -66,7 +83,9 @@ impl Cache {
         let near = (rest > 0).then(|| Near::new(rest));
         let resources = names.iter().map(|name| (*name, Resource::new(name, &settings, near.as_ref()))).collect();
         let histories = Histories::new(declared.salt(&settings.namespace));
-        Ok(Self { shared: Arc::new(Shared { declared, settings, near, far, resources, histories }) })
+        Ok(Self {
+            shared: Arc::new(Shared { declared, settings, near, far, resources, histories, tally: Tally::default() }),
+        })
     }
 
     pub fn declared(&self) -> &Declarations {
@@ -100,11 +119,35 @@ impl Cache {
         self.nears().for_each(Near::clear);
     }
 
+    /// Counts the keys of a batch by who served them.
+    pub fn count(&self, near: usize, far: usize, neither: usize) {
+        let tally = &self.shared.tally;
+        for (count, keys) in [(&tally.near, near), (&tally.far, far), (&tally.neither, neither)] {
+            if keys > 0 {
+                count.fetch_add(keys as u64, Ordering::Relaxed);
+            }
+        }
+    }
+
     pub fn usage(&self) -> Usage {
-        self.nears().map(Near::usage).fold(Usage::default(), |sum, (bytes, entries)| Usage {
-            near_bytes: sum.near_bytes + bytes,
-            near_entries: sum.near_entries + entries,
-        })
+        let tally = &self.shared.tally;
+        let [near_hits, far_hits, misses] =
+            [&tally.near, &tally.far, &tally.neither].map(|count| count.load(Ordering::Relaxed));
+        let (hits, all) = (near_hits + far_hits, near_hits + far_hits + misses);
+        let hit_rate = (all > 0).then(|| hits as f64 / all as f64);
+        let (near_bytes, near_entries) =
+            self.nears().map(Near::usage).fold((0, 0), |sum, usage| (sum.0 + usage.0, sum.1 + usage.1));
+        Usage { near_bytes, near_entries, near_hits, far_hits, misses, hit_rate }
+    }
+
+    /// Reports what is kept to the metrics recorder.
+    pub fn observe(&self) {
+        let usage = self.usage();
+        gauge!("shoal_cache_near_bytes").set(usage.near_bytes as f64);
+        gauge!("shoal_cache_near_entries").set(usage.near_entries as f64);
+        if let Some(rate) = usage.hit_rate {
+            gauge!("shoal_cache_hit_rate").set(rate);
+        }
     }
 
     /// The near tiers: the shared one, and those of resources that have a part of their own.

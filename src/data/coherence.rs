@@ -19,4 +19,4 @@ mod fences;
 mod tests;
 
 pub use dependency::{Dependency, Slots};
-pub use fences::{Commit, Demand, Fences, Slot, Verdict};
+pub use fences::{Commit, Demand, Fences, MOST_SLOTS, Slot, Verdict};

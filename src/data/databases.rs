@@ -33,13 +33,14 @@ use super::error::Error;
 use super::position::{Keys, Position, Universe};
 use super::secret::SecretUrl;
 use super::sql::Dialect;
+pub(in crate::data) use connect::Primary;
 use freshness::Freshness;
 pub use health::Health;
 use node::{Node, Source};
 use pool::{Limits, Pool};
 pub use reader::{Needs, Read};
 pub use route::Policy;
-use survey::Survey;
+pub(in crate::data) use survey::Survey;
 pub use tokens::{Seen, TokenSettings};
 pub use transaction::OpenTransaction;
 use transaction::{Commits, On};
@@ -329,6 +330,28 @@ impl Databases {
             }
             Dialect::Sqlite => Some((self.shared.embedded.0, Position::default())),
         }
+    }
+
+    /// The primary, for whoever follows its log; none for the embedded database.
+    pub(super) fn feed_of_primary(&self) -> Result<Option<Primary>, Error> {
+        let Settings { url, pool, .. } = &self.shared.settings;
+        url.as_ref().map(|url| Primary::of(url, pool)).transpose()
+    }
+
+    /// Whether positions are of this history now.
+    pub(super) fn is_now(&self, universe: Universe) -> bool {
+        self.universe() == Some(universe)
+    }
+
+    /// For how long the primary has been past a position, at least; none if that is of another history than now.
+    pub(super) fn lag(&self, universe: Universe, position: Position) -> Option<Duration> {
+        let freshness = self.freshness();
+        (freshness.universe() == Some(universe)).then(|| freshness.lag(Instant::now(), position))
+    }
+
+    /// How old what is shown may be.
+    pub(super) fn max_staleness(&self) -> Duration {
+        self.shared.max_staleness
     }
 
     /// How many commits there were, on the embedded database.

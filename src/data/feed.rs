@@ -95,7 +95,7 @@ impl Feed {
         if !cache.is_on() {
             return Ok(None);
         }
-        let health = Mutex::new(Health { why: Some("it has not begun".to_owned()), ..Health::default() });
+        let health = Mutex::new(Health { why: Some("it connects to the primary".to_owned()), ..Health::default() });
         let shared = Arc::new(Shared { databases: databases.clone(), cache: cache.clone(), health });
         let (stop, stopped) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(sqlx::Error::Io)?;
@@ -202,6 +202,9 @@ impl Lost {
             ("superuser", "the role may not replicate (alter role … replication)"),
             ("permission denied", "the role may not replicate (alter role … replication)"),
         ];
-        WORDS.iter().find(|(part, _)| text.contains(part)).map_or("the log of the primary cannot be followed", |it| it.1)
+        WORDS
+            .iter()
+            .find(|(part, _)| text.contains(part))
+            .map_or("the log of the primary cannot be followed", |it| it.1)
     }
 }

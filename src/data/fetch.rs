@@ -132,6 +132,7 @@ impl Fetcher {
             }
             values.extend(landed.values);
         }
+        self.sources.cache.count(tally.near, tally.far, keys.len() - tally.near - tally.far);
         self.record(source, keys.len(), tally, own.as_deref(), start);
         let kept = kept.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
         let Restored { values: restored, again } = source.restore(self, kept).await?;

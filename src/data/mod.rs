@@ -11,12 +11,13 @@
 
 pub mod bulk;
 pub mod cache;
-mod change;
+pub mod change;
 mod coherence;
 pub mod condition;
 pub mod databases;
 pub mod declared;
 pub mod error;
+pub mod feed;
 pub mod fetch;
 pub mod find;
 pub mod ledger;

@@ -15,7 +15,8 @@ use axum::routing::{get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::data::Databases;
-use crate::data::cache::Far;
+use crate::data::cache::Cache;
+use crate::data::feed::Feed;
 use crate::graphql::execute::Executor;
 
 /// What the routes need. Cheap to clone.
@@ -23,8 +24,9 @@ use crate::graphql::execute::Executor;
 pub struct Server {
     pub executor: Executor,
     pub databases: Databases,
-    /// The far tier, where one is configured.
-    pub far: Option<Far>,
+    pub cache: Cache,
+    /// What keeps the caches true, where that is the log of a primary.
+    pub feed: Option<Feed>,
     pub metrics: PrometheusHandle,
     /// Set when the process has been told to stop.
     pub draining: Arc<AtomicBool>,

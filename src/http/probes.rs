@@ -9,7 +9,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::Server;
+use crate::data::cache::Usage;
 use crate::data::databases::Health;
+use crate::data::feed::{self, Feed};
 
 /// 200 while the process works.
 pub async fn livez() -> &'static str {
@@ -38,6 +40,10 @@ struct Report {
     /// Whether Redis answers; absent where none is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     redis: Option<bool>,
+    /// What keeps the caches true; absent on the embedded database, and where nothing is cached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feed: Option<feed::Health>,
+    cache: Usage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -50,33 +56,37 @@ enum Status {
 
 /// 200 while nothing that reads or writes need is missing.
 pub async fn health(State(server): State<Server>) -> Response {
-    let redis = match &server.far {
+    let redis = match server.cache.far() {
         Some(far) => Some(far.answers().await),
         None => None,
     };
     let databases = server.databases.health();
-    let (status, state) = judge(&databases, redis);
+    let feed = server.feed.as_ref().map(Feed::health);
+    let (status, state) = judge(&databases, redis, feed.as_ref().map(|feed| feed.follows));
     let code = if status == Status::Unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    (code, Json(Report { status, state, databases, redis })).into_response()
+    (code, Json(Report { status, state, databases, redis, feed, cache: server.cache.usage() })).into_response()
 }
 
 /// The first row that applies, worst first. The primary comes first among the databases.
-fn judge(databases: &[Health], redis: Option<bool>) -> (Status, &'static str) {
+fn judge(databases: &[Health], redis: Option<bool>, feed: Option<bool>) -> (Status, &'static str) {
     let (primary, replicas) = databases.split_first().map_or((false, databases), |(first, rest)| (first.usable, rest));
     let lost = replicas.iter().filter(|node| !node.usable).count();
     match (primary, lost) {
         (false, lost) if lost == replicas.len() => (Status::Unavailable, "no database"),
         (false, _) => (Status::Unavailable, "no primary"),
         (true, _) if redis == Some(false) => (Status::Unavailable, "no redis"),
-        (true, 0) => (Status::Ok, "all is well"),
-        (true, lost) if lost == replicas.len() => (Status::Degraded, "no replica"),
-        (true, _) => (Status::Degraded, "a replica is lost"),
+        (true, lost) if lost > 0 && lost == replicas.len() => (Status::Degraded, "no replica"),
+        (true, lost) if lost > 0 => (Status::Degraded, "a replica is lost"),
+        (true, _) if feed == Some(false) => (Status::Degraded, "no feed"),
+        (true, _) => (Status::Ok, "all is well"),
     }
 }
 
 /// All metrics, as Prometheus reads them.
 pub async fn metrics(State(server): State<Server>) -> Response {
     server.databases.observe();
+    server.cache.observe();
+    server.feed.iter().for_each(Feed::observe);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], server.metrics.render()).into_response()
 }
 
@@ -89,7 +99,9 @@ mod tests {
         let nodes = |usable: &[bool]| -> Vec<Health> {
             usable.iter().map(|&usable| Health { usable, ..Health::default() }).collect()
         };
-        let state = |usable: &[bool], redis| judge(&nodes(usable), redis).1;
+        let state = |usable: &[bool], redis| judge(&nodes(usable), redis, Some(true)).1;
+        assert_eq!(judge(&nodes(&[true]), None, Some(false)), (Status::Degraded, "no feed"));
+        assert_eq!(judge(&nodes(&[true, false]), None, Some(false)).1, "no replica");
         assert_eq!(state(&[true], None), "all is well");
         assert_eq!(state(&[true, true, true], Some(true)), "all is well");
         assert_eq!(state(&[true, false, true], Some(true)), "a replica is lost");

@@ -97,7 +97,7 @@ async fn readers_cannot_write(backend: Backend) {
     };
     let databases = Databases::open(&settings).await.unwrap();
     let insert = Statement::from_string(dialect, "insert into tags (name) values ('misrouted') returning id");
-    let refused = databases.read(&Needs::default(), insert).await.1.unwrap_err();
+    let refused = databases.read(&Needs::default(), None, insert).await.1.unwrap_err();
     let cause = format!("{refused:?}");
     assert!(cause.contains("read-only transaction") || cause.contains("readonly database"), "{cause}");
     assert_eq!(database.text("select cast(count(*) as text) from tags").await.as_deref(), Some("0"));

@@ -19,6 +19,36 @@ use super::{Error, PoolSettings, SecretUrl};
 const WALK_INDEXES: [(&str, &str); 4] =
     [("enable_seqscan", "off"), ("random_page_cost", "1"), ("jit", "off"), ("plan_cache_mode", "force_generic_plan")];
 
+/// The primary, for whoever follows its log.
+pub(in crate::data) struct Primary {
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub password: String,
+    pub database: String,
+    /// For a connection beside it.
+    pub options: PgConnectOptions,
+}
+
+impl Primary {
+    /// # Errors
+    /// For a URL that demands TLS: the log cannot be followed over it.
+    pub(super) fn of(url: &SecretUrl, pool: &PoolSettings) -> Result<Self, Error> {
+        let options = options(url, pool, Access::Write)?.application_name("shoal feed");
+        let password = url.expose().password().unwrap_or_default();
+        let password = percent_encoding::percent_decode_str(password).decode_utf8_lossy().into_owned();
+        let socket = options.get_socket().map(|directory| directory.to_string_lossy().into_owned());
+        Ok(Self {
+            host: socket.unwrap_or_else(|| options.get_host().to_owned()),
+            port: options.get_port(),
+            user: options.get_username().to_owned(),
+            password,
+            database: options.get_database().unwrap_or_else(|| options.get_username()).to_owned(),
+            options,
+        })
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     Read,

@@ -9,7 +9,7 @@ use crate::data::position::{Position, Universe};
 
 /// One run of one server. Positions belong to it: a replica that was killed may come back with less than it had shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Incarnation {
+pub(in crate::data) struct Incarnation {
     /// The system identifier: the same for a primary and its replicas.
     pub system: i64,
     /// When it was started, by its own clock, in microseconds since 1970.
@@ -17,7 +17,7 @@ pub(super) struct Incarnation {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(in crate::data) enum Role {
     Primary {
         timeline: u32,
         /// Whether it refuses writes all the same.
@@ -34,7 +34,7 @@ pub(super) enum Role {
 
 /// An answer of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Survey {
+pub(in crate::data) struct Survey {
     pub incarnation: Incarnation,
     /// The database's oid.
     pub database: i64,
@@ -48,7 +48,7 @@ pub(super) struct Survey {
 
 /// Why a server may not answer for the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unfit {
+pub(in crate::data) enum Unfit {
     /// It is a primary itself.
     Promoted,
     /// It replays another system, or has another of its databases.
@@ -109,6 +109,14 @@ impl Survey {
     pub fn universe(&self) -> Option<Universe> {
         match self.role {
             Role::Primary { timeline, .. } => Some(Universe::of(self.incarnation.system, self.database, timeline)),
+            Role::Replica { .. } => None,
+        }
+    }
+
+    /// The timeline of a primary.
+    pub fn timeline(&self) -> Option<u32> {
+        match self.role {
+            Role::Primary { timeline, .. } => Some(timeline),
             Role::Replica { .. } => None,
         }
     }

@@ -111,7 +111,8 @@ impl<'a> Reader<'a> {
         let (old, new) = sides(&tuples)?;
         let table = relation.table;
         let image = new.as_ref().or(old.as_ref()).ok_or(Unreadable)?;
-        let key = table.key.iter().map(|column| image.get(column).cloned().ok_or(Unreadable)).collect::<Result<_, _>>()?;
+        let key =
+            table.key.iter().map(|column| image.get(column).cloned().ok_or(Unreadable)).collect::<Result<_, _>>()?;
         Ok(Message::Changed(Change { table: table.name, key, old, new }))
     }
 

@@ -55,8 +55,8 @@ const PRINTS: &str = "
 
 /// Whether the primary shows all of these transactions.
 const BARRIER: &str = "
-    select coalesce(bool_and(pg_visible_in_snapshot(x, s)), true) as visible, pg_snapshot_xmax(s)::text as next
-    from (select pg_current_snapshot() s) q left join unnest($1::text[]::xid8[]) x on true group by s";
+    select coalesce(bool_and(pg_visible_in_snapshot(x, s)), true) as visible, max(pg_snapshot_xmax(s)::text) as next
+    from (select pg_current_snapshot() s) q left join unnest($1::text[]::xid8[]) x on true";
 
 /// What a new slot waits for: the oldest transaction that has written.
 const BLOCKER: &str = "

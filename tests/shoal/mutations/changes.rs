@@ -6,9 +6,11 @@ use entity::user::Role;
 use futures_util::poll;
 use serde_json::json;
 use shoal::data::Databases;
+use shoal::data::change::Change;
 use shoal::data::ledger::Ledger;
+use shoal::data::position::Token;
 use shoal::data::scalar::Scalar;
-use shoal::data::write::{AfterCommit, Change, Work, Writes};
+use shoal::data::write::{AfterCommit, Work, Writes};
 use shoal::domain::post::{AddComment, CreatePost, DeletePost, PublishPost, SetPostTags};
 use shoal::domain::text::Text;
 use shoal::domain::user::{CreateUser, UpdateUser};
@@ -21,7 +23,7 @@ crate::on_both!(every_change_is_told, a_caller_that_goes_away_keeps_nothing_from
 struct Ear(Mutex<Vec<Change>>);
 
 impl AfterCommit for Ear {
-    fn committed(&self, changes: &[Change]) {
+    fn committed(&self, _: Token, changes: &[Change]) {
         assert!(!changes.is_empty());
         self.0.lock().unwrap().extend_from_slice(changes);
     }

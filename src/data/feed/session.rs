@@ -1,0 +1,318 @@
+//! One life of the feed: a slot, and what it tells until it ends.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use metrics::counter;
+use pgwire_replication::{Lsn, ReplicationClient, ReplicationConfig, ReplicationEvent};
+
+use super::pgoutput::{Message, Reader};
+use super::side::{Side, Watched};
+use super::{Lost, NotKept, PUBLICATION, Shared};
+use crate::data::cache::History;
+use crate::data::coherence::{Commit, MOST_SLOTS, Slot};
+use crate::data::databases::Primary;
+use crate::data::position::{Position, random};
+
+/// How often the catalogue is looked at, and how far the feed is behind.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long the feed may be behind what the primary was seen at before the log is nudged.
+const BEHIND: Duration = Duration::from_millis(300);
+/// How long a new slot may take, and how long until it is asked whom it waits for.
+const SLOT: Duration = Duration::from_secs(30);
+const IMPATIENCE: Duration = Duration::from_secs(1);
+/// The pause between two looks at transactions that are not visible yet.
+const BARRIER: Duration = Duration::from_millis(1);
+/// The most commits that pass the barrier together.
+const TOGETHER: usize = 1000;
+
+/// One life of the feed.
+pub(super) struct Session<'a> {
+    shared: &'a Shared,
+    primary: &'a Primary,
+    has_followed: bool,
+}
+
+/// What was told and is not known to be visible yet.
+#[derive(Default)]
+struct Pending {
+    transactions: Vec<u32>,
+    /// How far everything was told.
+    position: Position,
+}
+
+/// The transaction that is being told.
+#[derive(Default)]
+struct Open {
+    transaction: u32,
+    /// None once it is too much, or cannot be told by slots.
+    touched: Option<HashSet<Slot, foldhash::fast::RandomState>>,
+}
+
+/// What follows the log.
+struct Following<'a> {
+    shared: &'a Shared,
+    history: Arc<History>,
+    side: Side,
+    client: ReplicationClient,
+    reader: Reader<'a>,
+    watched: Vec<Watched>,
+    /// When something was last told, when the catalogue was last looked at, and when the log was last nudged.
+    heard: Instant,
+    looked: Instant,
+    nudged: Instant,
+    open: Open,
+    pending: Pending,
+    /// The end of the last commit that was told.
+    told: Position,
+}
+
+impl<'a> Session<'a> {
+    pub fn new(shared: &'a Shared, primary: &'a Primary) -> Self {
+        Self { shared, primary, has_followed: false }
+    }
+
+    /// Whether it came to follow the log.
+    pub fn has_followed(&self) -> bool {
+        self.has_followed
+    }
+
+    /// Follows the log until something is lost.
+    pub async fn follow(&mut self) -> Result<Infallible, Lost> {
+        let mut following = self.begin().await?;
+        self.has_followed = true;
+        loop {
+            following.step().await?;
+        }
+    }
+
+    async fn begin(&self) -> Result<Following<'a>, Lost> {
+        let shared = self.shared;
+        let mut side = Side::connect(&self.primary.options).await?;
+        let survey = side.survey().await?;
+        let universe = survey.universe().ok_or(Lost::Because("the primary is a replica"))?;
+        if !shared.databases.is_now(universe) {
+            return Err(Lost::Because("the primary is not the one that is watched"));
+        }
+        let (history, is_new) = shared.cache.histories().begin(universe);
+        if is_new {
+            shared.cache.clear();
+        }
+        let slot = format!("shoal_{:032x}", u128::from_ne_bytes(random()));
+        let mut client = ReplicationClient::connect_gated(self.config(&slot)).await?;
+        let system = client.identify_system().await?;
+        if system.system_id.parse() != Ok(survey.incarnation.system as u64)
+            || Some(system.timeline) != survey.timeline()
+        {
+            return Err(Lost::Because("the log is not that of the primary that is watched"));
+        }
+        let start = self.slot(&mut client, &mut side, &slot).await?;
+        // What the log told before this slot is lost.
+        history.fences.raise_floor(start);
+        counter!("shoal_feed_floor_raises_total", "reason" => "new_slot").increment(1);
+        client.start().await?;
+        client.wait_started().await?;
+        // What was in the log before the slot, and is not visible yet.
+        side.shows(&[]).await?;
+        let below = side.next();
+        while !side.has_ended(below).await? {
+            let blocker = side.blocker().await?.unwrap_or_else(|| "a transaction".to_owned());
+            shared.waits(&format!("it waits for {blocker} to end"));
+            pause(LOOK).await;
+        }
+        let tables: Vec<_> = shared.cache.declared().tables.iter().map(|table| table.name).collect();
+        let watched = side.watched(&tables).await?;
+        // A rewrite that nothing told of lies below.
+        history.fences.raise_floor(side.end().await?);
+        let now = Instant::now();
+        let following = Following {
+            shared,
+            history,
+            side,
+            client,
+            reader: Reader::new(&shared.cache.declared().tables),
+            watched,
+            heard: now,
+            looked: now,
+            nudged: now,
+            open: Open::default(),
+            pending: Pending { transactions: Vec::new(), position: start },
+            told: start,
+        };
+        following.history.advance(start);
+        following.tell();
+        Ok(following)
+    }
+
+    /// Makes a slot of its own that ends with the connection; the position at which it starts to tell.
+    async fn slot(&self, client: &mut ReplicationClient, side: &mut Side, name: &str) -> Result<Position, Lost> {
+        let create = format!("CREATE_REPLICATION_SLOT {name} TEMPORARY LOGICAL pgoutput (SNAPSHOT 'nothing')");
+        let mut created = std::pin::pin!(client.simple_query(&create));
+        let start = Instant::now();
+        let rows = loop {
+            match tokio::time::timeout(IMPATIENCE, &mut created).await {
+                Ok(rows) => break rows?,
+                Err(_) if start.elapsed() > SLOT => {
+                    return Err(Lost::Because("a new slot waits for open transactions"));
+                }
+                Err(_) => {
+                    let blocker = side.blocker().await?.unwrap_or_else(|| "open transactions".to_owned());
+                    self.shared.waits(&format!("a new slot waits for {blocker}"));
+                }
+            }
+        };
+        let start = rows.first().and_then(|row| row.get(1)?.as_ref());
+        start
+            .and_then(|text| std::str::from_utf8(text).ok()?.parse().ok())
+            .ok_or(Lost::Because("a new slot does not tell where it starts"))
+    }
+
+    fn config(&self, slot: &str) -> ReplicationConfig {
+        let Primary { host, port, user, password, database, .. } = self.primary;
+        ReplicationConfig::new(host, user, password, database, slot, PUBLICATION)
+            .with_port(*port)
+            .with_binary(true)
+            .with_application_name("shoal feed")
+            .with_status_interval(Duration::from_secs(1))
+            .with_wakeup_interval(Duration::from_secs(1))
+    }
+}
+
+impl Following<'_> {
+    /// Takes what there is, lets it pass the barrier, and looks around from time to time.
+    async fn step(&mut self) -> Result<(), Lost> {
+        if let Ok(event) = tokio::time::timeout(LOOK, self.client.recv()).await {
+            self.heard = Instant::now();
+            self.take(event?)?;
+            while self.pending.transactions.len() < TOGETHER {
+                let Some(event) = self.client.recv().now_or_never() else { break };
+                self.take(event?)?;
+            }
+        }
+        self.pass().await?;
+        if self.looked.elapsed() >= LOOK {
+            self.look().await?;
+            self.looked = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: Option<ReplicationEvent>) -> Result<(), Lost> {
+        match event.ok_or(Lost::Because("the primary has ended the log"))? {
+            ReplicationEvent::Begin { xid, .. } => {
+                self.open = Open { transaction: xid, touched: Some(HashSet::default()) };
+            }
+            ReplicationEvent::XLogData { data, .. } => self.changed(&data)?,
+            ReplicationEvent::Commit { end_lsn, .. } => self.committed(Position(end_lsn.as_u64())),
+            ReplicationEvent::KeepAlive { wal_end, .. } => {
+                // Everything up to here was told: it covers what waits at the barrier.
+                self.pending.position = self.pending.position.max(Position(wal_end.as_u64()));
+            }
+            ReplicationEvent::Message { .. } => {}
+            ReplicationEvent::StoppedAt { .. } => return Err(Lost::Because("the log was stopped")),
+        }
+        Ok(())
+    }
+
+    fn changed(&mut self, message: &[u8]) -> Result<(), Lost> {
+        // Relations are to be known even when their rows are too many to be told.
+        let change = match self.reader.read(message)? {
+            Message::Changed(change) => change,
+            Message::Truncated => {
+                self.open.touched = None;
+                return Ok(());
+            }
+            Message::Other => return Ok(()),
+        };
+        let Some(touched) = &mut self.open.touched else { return Ok(()) };
+        if let Some(table) = self.shared.cache.declared().tables.find(change.table) {
+            table.touched(&change, &mut |slot| {
+                touched.insert(slot);
+            });
+        }
+        if touched.len() > MOST_SLOTS {
+            self.open.touched = None;
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, position: Position) {
+        let Open { transaction, touched } = std::mem::take(&mut self.open);
+        counter!("shoal_feed_commits_total").increment(1);
+        if touched.is_none() {
+            counter!("shoal_feed_floor_raises_total", "reason" => "large_or_truncated").increment(1);
+        }
+        let commit =
+            Commit { previous: self.told, position, touched: touched.map(|slots| slots.into_iter().collect()) };
+        if !self.history.apply(&commit) {
+            counter!("shoal_feed_floor_raises_total", "reason" => "gap").increment(1);
+        }
+        self.told = position;
+        self.pending.transactions.push(transaction);
+        self.pending.position = self.pending.position.max(position);
+    }
+
+    /// Lets what was told pass, once the primary shows it: a commit is in the log before it is visible.
+    async fn pass(&mut self) -> Result<(), Lost> {
+        if self.pending.position <= self.history.fences.applied() {
+            return Ok(());
+        }
+        while !self.pending.transactions.is_empty() && !self.side.shows(&self.pending.transactions).await? {
+            counter!("shoal_feed_barrier_waits_total").increment(1);
+            pause(BARRIER).await;
+        }
+        self.pending.transactions.clear();
+        self.history.advance(self.pending.position);
+        self.client.update_applied_lsn(Lsn::from_u64(self.pending.position.0));
+        Ok(())
+    }
+
+    /// Looks whether the log still tells everything, and whether it goes on.
+    async fn look(&mut self) -> Result<(), Lost> {
+        let tables: Vec<_> = self.watched.iter().map(|watched| watched.table.clone()).collect();
+        let tables: Vec<_> = tables.iter().map(String::as_str).collect();
+        let watched = self.side.watched(&tables).await?;
+        if watched != self.watched {
+            counter!("shoal_feed_fingerprint_changes_total").increment(1);
+            tracing::warn!("a table or its publication has changed: what is kept of before is void");
+            // First nothing more is kept of what is not told, then all is void that may have changed in silence.
+            self.watched = watched;
+            self.tell();
+            self.history.fences.raise_floor(self.side.end().await?);
+            counter!("shoal_feed_floor_raises_total", "reason" => "fingerprint").increment(1);
+        }
+        let shared = self.shared;
+        let Some(lag) = shared.databases.lag(self.history.universe, self.history.fences.applied()) else {
+            return Err(Lost::Because("the primary is another, or on another timeline"));
+        };
+        let patience = shared.databases.max_staleness().max(BEHIND * 2);
+        if lag > patience && self.heard.elapsed() > patience {
+            return Err(Lost::Because("the log does not go on"));
+        }
+        if lag > BEHIND && self.nudged.elapsed() > BEHIND {
+            self.side.nudge().await?;
+            self.nudged = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Tells which tables may be kept.
+    fn tell(&self) {
+        let is_told =
+            |table: &&str| self.watched.iter().any(|watched| watched.table == *table && watched.why.is_none());
+        let tables = self.shared.cache.declared().tables.iter().map(|table| table.name);
+        self.history.tells(tables.filter(is_told).collect());
+        let not_kept = self
+            .watched
+            .iter()
+            .filter_map(|watched| Some(NotKept { table: watched.table.clone(), why: watched.why.clone()? }));
+        self.shared.follows(not_kept.collect());
+    }
+}
+
+async fn pause(duration: Duration) {
+    let _ = tokio::time::timeout(duration, std::future::pending::<Infallible>()).await;
+}
