@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Http};
 use crate::data::Databases;
-use crate::data::cache::{Cache, Far, Invalidate};
+use crate::data::cache::{Far, Invalidate};
 use crate::data::feed::Feed;
 use crate::data::fetch::Sources;
 use crate::data::write::{CountChanges, Writes};
@@ -47,12 +47,13 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     let databases = Databases::open(&config.database).await?;
     databases.watch(&config.token).await?;
     let far = config.redis.url.as_ref().map(Far::open).transpose()?;
-    let cache = Cache::new(graphql::declarations(), config.cache.clone(), far)?;
+    let (sources, dirty) = Sources::open(databases.clone(), graphql::declarations(), config.cache.clone(), far)?;
+    let cache = sources.cache.clone();
     let writes = Writes::new(databases.clone(), Arc::new((Invalidate(cache.clone()), CountChanges)));
-    let feed = Feed::start(&databases, &cache)?;
+    let feed = Feed::start(&databases, &cache, dirty)?;
     let draining = Arc::new(AtomicBool::new(false));
     let server = Server {
-        executor: Executor::new(Sources::new(databases.clone(), cache.clone()), writes, config.graphql.clone()),
+        executor: Executor::new(sources, writes, config.graphql.clone()),
         databases: databases.clone(),
         cache,
         feed,

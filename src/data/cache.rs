@@ -26,7 +26,11 @@ pub use near::{Entry, Near};
 pub use place::{Place, Space};
 pub use resource::{Meters, Miss, Resource, Settings};
 
-use super::declared::Declarations;
+use super::declared::Declared;
+use super::scalar::Scalar;
+
+/// A value that was served so often since it was kept is worth to be read again when it changes.
+const HOT: u32 = 2;
 
 /// The caches of this process. Cheap to clone.
 #[derive(Clone)]
@@ -35,7 +39,7 @@ pub struct Cache {
 }
 
 struct Shared {
-    declared: Declarations,
+    declared: Declared,
     settings: Settings,
     near: Option<Near>,
     far: Option<Far>,
@@ -58,6 +62,13 @@ pub struct Usage {
     pub hit_rate: Option<f64>,
 }
 
+/// Rows that have changed, and are often served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dirty {
+    pub table: &'static str,
+    pub keys: Vec<Scalar>,
+}
+
 /// Keys that were asked of the tiers, by who served them.
 #[derive(Debug, Default)]
 struct Tally {
@@ -69,7 +80,7 @@ struct Tally {
 impl Cache {
     /// # Errors
     /// When the settings name a resource that there is not: the text tells which there are.
-    pub fn new(declared: Declarations, settings: Settings, far: Option<Far>) -> Result<Self, String> {
+    pub fn new(declared: Declared, settings: Settings, far: Option<Far>) -> Result<Self, String> {
         let mut names: Vec<_> = declared.resources().collect();
         names.sort_unstable();
         if let Some(unknown) = settings.resources.keys().find(|name| !names.contains(&name.as_str())) {
@@ -88,7 +99,7 @@ impl Cache {
         })
     }
 
-    pub fn declared(&self) -> &Declarations {
+    pub fn declared(&self) -> &Declared {
         &self.shared.declared
     }
 
@@ -112,6 +123,15 @@ impl Cache {
     /// Whether there is a tier at all.
     pub fn is_on(&self) -> bool {
         self.shared.settings.near_bytes > 0 || self.shared.far.is_some()
+    }
+
+    /// Whether a row is to be read again when it has changed: it was served more than once since it was kept.
+    pub fn is_hot(&self, table: &'static str, key: &Scalar) -> bool {
+        let Some(resource) = self.resource(table).filter(|resource| resource.refresh && !resource.is_off) else {
+            return false;
+        };
+        let place = Place { space: Space::row(table), key: key.clone() };
+        resource.near.as_ref().and_then(|near| near.hits(&place)).is_some_and(|hits| hits >= HOT)
     }
 
     /// Forgets what is kept in this process: it is of another history.

@@ -1,50 +1,20 @@
-//! What is declared: the rows, lists, look-ups and aggregates that are read. A resource is watched, and so may be cached,
-//! by being named here; what is not named is read from the database each time.
+//! What is declared of the tables: all that may be kept in the tiers, because whatever changes it is watched.
 
 use std::collections::HashSet;
 
 use sha2::{Digest, Sha256};
 
-use super::find::Aggregate;
-use super::list::List;
-use super::record::{self, Column, Record};
-use super::table::{TableOf, Tables};
+use super::table::Tables;
 
 /// Everything that is declared.
 #[derive(Debug, Default)]
-pub struct Declarations {
+pub struct Declared {
     pub(super) tables: Tables,
     /// Names of lists and aggregates.
-    named: HashSet<&'static str>,
+    pub(super) named: HashSet<&'static str>,
 }
 
-impl Declarations {
-    /// Rows of a record, by primary key.
-    pub fn rows<R: Record>(&mut self) -> &mut Self {
-        self.tables.entry(TableOf::entity::<R::Entity>()).row = record::columns_and_kinds::<R>().collect();
-        self
-    }
-
-    /// Rows of a record, by a unique column.
-    pub fn unique<R: Record>(&mut self, column: Column<R>) -> &mut Self {
-        self.tables.entry(TableOf::entity::<R::Entity>()).find_by(record::named(column));
-        self
-    }
-
-    /// A list, with its pages and counts.
-    pub fn list<R: Record>(&mut self, list: &'static List<R>) -> &mut Self {
-        self.named.insert(list.name);
-        list.declare(&mut self.tables);
-        self
-    }
-
-    /// Sums over the rows of a parent.
-    pub fn aggregate<T>(&mut self, of: &'static Aggregate<T>) -> &mut Self {
-        self.named.insert(of.name);
-        of.declare(&mut self.tables);
-        self
-    }
-
+impl Declared {
     /// Whether a list or aggregate of this name is declared, so that what it looks at is watched.
     pub(super) fn knows(&self, name: &str) -> bool {
         self.named.contains(name)

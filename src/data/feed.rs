@@ -19,9 +19,9 @@ use std::time::Duration;
 use futures_util::future::select;
 use metrics::{counter, gauge};
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-use super::cache::Cache;
+use super::cache::{Cache, Dirty};
 use super::databases::Databases;
 use super::error::Error;
 use session::Session;
@@ -69,6 +69,8 @@ pub struct Feed {
 struct Shared {
     databases: Databases,
     cache: Cache,
+    /// Takes rows that have changed and are to be read again.
+    dirty: mpsc::Sender<Dirty>,
     health: Mutex<Health>,
 }
 
@@ -90,13 +92,13 @@ impl Feed {
     ///
     /// # Errors
     /// When the system gives no thread, or the address of the primary cannot be used.
-    pub fn start(databases: &Databases, cache: &Cache) -> Result<Option<Self>, Error> {
+    pub fn start(databases: &Databases, cache: &Cache, dirty: mpsc::Sender<Dirty>) -> Result<Option<Self>, Error> {
         let Some(primary) = databases.feed_of_primary()? else { return Ok(None) };
         if !cache.is_on() {
             return Ok(None);
         }
         let health = Mutex::new(Health { why: Some("it connects to the primary".to_owned()), ..Health::default() });
-        let shared = Arc::new(Shared { databases: databases.clone(), cache: cache.clone(), health });
+        let shared = Arc::new(Shared { databases: databases.clone(), cache: cache.clone(), dirty, health });
         let (stop, stopped) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(sqlx::Error::Io)?;
         let follows = shared.clone();

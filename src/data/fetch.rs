@@ -5,29 +5,39 @@
 //! loads of several requests are one, and that whatever comes from a tier passed the rule of
 //! [`coherence`](super::coherence) for the request that gets it. What shows a mutation's work never comes from a tier.
 
+mod audit;
+mod declare;
 mod flight;
 mod kept;
 mod load;
+mod refresh;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_graphql::dataloader::Loader;
 use metrics::histogram;
+use tokio::sync::mpsc;
 
-use super::cache::{Cache, Entry, Histories, Miss, View};
+use super::cache::{self, Cache, Dirty, Entry, Far, Histories, Meters, Miss, View};
 use super::coherence::Demand;
 use super::databases::{Databases, Needs};
 use super::error::Error;
 use super::find::Source;
 use super::ledger::{Batch, Ledger};
+use super::position::Position;
+use audit::Audit;
+pub use declare::Declarations;
 use flight::Flights;
 pub use kept::{Cached, Restored};
 use load::{Asked, Load, Loaded};
 
 /// How long a read waits for the feed to reach what its client has seen, once in a request.
 const TOKEN_WAIT: Duration = Duration::from_millis(25);
+/// The most comparisons, and changed rows, that may wait.
+const WAITING: usize = 64;
 /// Of so many hits of one value in the near tier, its age is recorded once.
 const AGES: u32 = 16;
 
@@ -37,6 +47,8 @@ pub struct Sources {
     pub databases: Databases,
     pub cache: Cache,
     flights: Arc<Flights>,
+    /// Takes hits that are to be compared with the primary. Where there is none, nothing is compared.
+    audits: Option<mpsc::Sender<Audit>>,
 }
 
 /// The data layer as one request sees it.
@@ -48,8 +60,36 @@ pub struct Fetcher {
 }
 
 impl Sources {
-    pub fn new(databases: Databases, cache: Cache) -> Self {
-        Self { databases, cache, flights: Arc::default() }
+    /// The tiers and the databases, for what is declared; and where to tell which rows have changed, to have them read
+    /// again.
+    ///
+    /// # Errors
+    /// When the settings name a resource that there is not: the text tells which there are.
+    pub fn open(
+        databases: Databases,
+        declarations: Declarations,
+        settings: cache::Settings,
+        far: Option<Far>,
+    ) -> Result<(Self, mpsc::Sender<Dirty>), String> {
+        let Declarations { declared, reloads } = declarations;
+        let cache = Cache::new(declared, settings, far)?;
+        let sources = Self { databases, cache, flights: Arc::default(), audits: None };
+        let (dirty, told) = mpsc::channel(WAITING);
+        tokio::spawn(refresh::run(sources.clone(), reloads, told));
+        let (audits, asked) = mpsc::channel(WAITING);
+        tokio::spawn(audit::run(sources.clone(), asked));
+        Ok((Self { audits: Some(audits), ..sources }, dirty))
+    }
+
+    /// Has some of the hits compared with the primary; as many as there is time for.
+    fn audit<S: Cached>(&self, asked: &Asked<S>, key: &S::Key, served: &Option<S::Kept>, stamp: Position) {
+        let Some(audits) = &self.audits else { return };
+        if is_chosen(self.cache.settings().audit_per_mille)
+            && let Ok(permit) = audits.try_reserve()
+        {
+            let what = (asked.place(key), key.clone());
+            permit.send(audit::of(asked.source.clone(), what, (served.clone(), stamp), asked.view.history.clone()));
+        }
     }
 
     /// What the tiers may serve to a request; nothing while it is not known how recent anything is.
@@ -163,6 +203,7 @@ impl Fetcher {
                 Some(entry) => match Miss::of(asked.view.judge(entry.stamp, asked.source.dependencies(key).iter())) {
                     None => {
                         hit(meters, &entry, now);
+                        self.sources.audit(asked, key, &entry.value, entry.stamp);
                         served.push((key.clone(), entry.value.clone()));
                         continue;
                     }
@@ -192,6 +233,17 @@ impl Fetcher {
     }
 }
 
+/// Chooses so many of a thousand.
+fn is_chosen(per_mille: u32) -> bool {
+    thread_local!(static STATE: Cell<u64> = const { Cell::new(0x9e37_79b9_7f4a_7c15) });
+    // A Weyl sequence, mixed (https://prng.di.unimi.it/splitmix64.c): cheap, and even enough.
+    let next = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+    STATE.set(next);
+    let mixed = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed >> 32) % 1000 < u64::from(per_mille)
+}
+
 /// How many keys each tier served.
 #[derive(Clone, Copy, Default)]
 struct Tally {
@@ -199,7 +251,7 @@ struct Tally {
     far: usize,
 }
 
-fn hit<T>(meters: &super::cache::Meters, entry: &Entry<T>, now: Instant) {
+fn hit<T>(meters: &Meters, entry: &Entry<T>, now: Instant) {
     if entry.hit() % AGES == 0 {
         meters.age.record(now.saturating_duration_since(entry.filled));
     }

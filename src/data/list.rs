@@ -284,10 +284,15 @@ impl<R: Record> Listing<R> {
                 let sources =
                     self.list.sources.iter().fold(links, |slots, source| slots.and(Dependency::Sources(source.name)));
                 // What a link leads to is there: a foreign key says so. Only its columns may change.
-                let looks_at_rows = !self.conditions.is_empty() || self.sort().iter().any(|key| key.on != On::Link);
-                if looks_at_rows { sources.and(Dependency::Table(table)) } else { sources }
+                if self.looks_at_rows() { sources.and(Dependency::Table(table)) } else { sources }
             }
         }
+    }
+
+    /// Whether it looks at columns of the rows, and not only at what links them.
+    pub(super) fn looks_at_rows(&self) -> bool {
+        let is_linked = matches!(self.list.scope, Scope::Through { .. });
+        !is_linked || !self.conditions.is_empty() || self.sort().iter().any(|key| key.on != On::Link)
     }
 
     /// The tables that are read of.

@@ -34,5 +34,5 @@ pub mod write;
 
 pub use databases::{Databases, Needs};
 pub use error::Error;
-pub use fetch::Cached;
+pub use fetch::{Cached, Declarations};
 pub use record::Record;

@@ -33,10 +33,22 @@ pub enum Kind {
 }
 
 /// The type of a primary or unique key. Each look-up has its own, so batches cannot be mixed up.
-pub trait Key: Clone + Eq + Hash + Debug + Into<Scalar> + Serialize + DeserializeOwned + Send + Sync + 'static {}
+pub trait Key: Clone + Eq + Hash + Debug + Into<Scalar> + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The key that a scalar stands for, if it can.
+    fn of(scalar: &Scalar) -> Option<Self>;
+}
 
-impl Key for i64 {}
-impl Key for String {}
+impl Key for i64 {
+    fn of(scalar: &Scalar) -> Option<Self> {
+        if let Scalar::Int(value) = scalar { Some(*value) } else { None }
+    }
+}
+
+impl Key for String {
+    fn of(scalar: &Scalar) -> Option<Self> {
+        if let Scalar::Text(value) = scalar { Some(value.clone()) } else { None }
+    }
+}
 
 impl From<i64> for Scalar {
     fn from(value: i64) -> Self {

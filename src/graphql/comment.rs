@@ -13,9 +13,8 @@ use super::rows::Row;
 use super::scalars::{DateTime, DateTimeRange};
 use super::user::User;
 use crate::data::condition::Condition;
-use crate::data::declared::Declarations;
 use crate::data::list::{List, Path};
-use crate::data::{Error, Record};
+use crate::data::{Declarations, Error, Record};
 
 impl Record for comment::Model {
     type Entity = comment::Entity;

@@ -24,7 +24,7 @@ use mutation::Mutation;
 use resource::{Load, Resource};
 use root::Root;
 
-use crate::data::declared::Declarations;
+use crate::data::Declarations;
 
 /// Declares the resources, each with the part of the root it has: their modules, the interface of all objects with a
 /// global id, what is read of the database, and the root itself.

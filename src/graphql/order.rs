@@ -12,9 +12,8 @@ use super::scalars::{DateTime, DateTimeRange, Money};
 use super::user::User;
 use super::{id, order_item};
 use crate::data::condition::Condition;
-use crate::data::declared::Declarations;
 use crate::data::list::{List, Path};
-use crate::data::{Error, Record};
+use crate::data::{Declarations, Error, Record};
 
 impl Record for order::Model {
     type Entity = order::Entity;

@@ -12,9 +12,8 @@ use super::product::Product;
 use super::resource::{Load, Resource};
 use super::rows::Row;
 use super::scalars::Money;
-use crate::data::declared::Declarations;
 use crate::data::list::{List, Path};
-use crate::data::{Error, Record};
+use crate::data::{Declarations, Error, Record};
 
 impl Record for order_item::Model {
     type Entity = order_item::Entity;

@@ -14,10 +14,9 @@ use super::scalars::{DateTime, DateTimeRange};
 use super::user::User;
 use super::{comment, id, tag};
 use crate::data::condition::Condition;
-use crate::data::declared::Declarations;
 use crate::data::find::{Aggregate, Bulky};
 use crate::data::list::{List, Path};
-use crate::data::{Error, Record};
+use crate::data::{Declarations, Error, Record};
 
 impl Record for post::Row {
     type Entity = post::Entity;

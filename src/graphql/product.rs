@@ -13,10 +13,9 @@ use super::rows::Row;
 use super::scalars::{DateTime, Money};
 use super::{id, order_item, user};
 use crate::data::condition::Condition;
-use crate::data::declared::Declarations;
 use crate::data::find::{Aggregate, Bulky, Unique};
 use crate::data::list::{List, Path};
-use crate::data::{Error, Record};
+use crate::data::{Declarations, Error, Record};
 
 impl Record for product::Row {
     type Entity = product::Entity;

@@ -10,10 +10,9 @@ use super::resource::{Load, Resource};
 use super::rows::Row;
 use super::{id, post};
 use crate::data::condition::Condition;
-use crate::data::declared::Declarations;
 use crate::data::find::Unique;
 use crate::data::list::{List, Path};
-use crate::data::{Error, Record};
+use crate::data::{Declarations, Error, Record};
 
 impl Record for tag::Model {
     type Entity = tag::Entity;

@@ -30,6 +30,11 @@ impl Space {
         Self { resource, kind, detail: None }
     }
 
+    /// Rows of a table, by primary key.
+    pub fn row(table: &'static str) -> Self {
+        Self::of(table, "row")
+    }
+
     pub fn with_detail(self, detail: &impl Serialize) -> Self {
         let bytes = postcard::to_stdvec(detail).expect("what is asked of a list always encodes");
         let digest = Sha256::digest(&bytes)[..16].try_into().expect("a hash has more than 16 bytes");

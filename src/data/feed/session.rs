@@ -1,6 +1,6 @@
 //! One life of the feed: a slot, and what it tells until it ends.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +12,11 @@ use pgwire_replication::{Lsn, ReplicationClient, ReplicationConfig, ReplicationE
 use super::pgoutput::{Message, Reader};
 use super::side::{Side, Watched};
 use super::{Lost, NotKept, PUBLICATION, Shared};
-use crate::data::cache::History;
+use crate::data::cache::{Dirty, History};
 use crate::data::coherence::{Commit, MOST_SLOTS, Slot};
 use crate::data::databases::Primary;
 use crate::data::position::{Position, random};
+use crate::data::scalar::Scalar;
 
 /// How often the catalogue is looked at, and how far the feed is behind.
 const LOOK: Duration = Duration::from_millis(250);
@@ -40,6 +41,8 @@ pub(super) struct Session<'a> {
 #[derive(Default)]
 struct Pending {
     transactions: Vec<u32>,
+    /// Rows that have changed and are often served, by table.
+    dirty: HashMap<&'static str, Vec<Scalar>>,
     /// How far everything was told.
     position: Position,
 }
@@ -139,7 +142,7 @@ impl<'a> Session<'a> {
             looked: now,
             nudged: now,
             open: Open::default(),
-            pending: Pending { transactions: Vec::new(), position: start },
+            pending: Pending { position: start, ..Pending::default() },
             told: start,
         };
         following.history.advance(start);
@@ -228,7 +231,14 @@ impl Following<'_> {
             Message::Other => return Ok(()),
         };
         let Some(touched) = &mut self.open.touched else { return Ok(()) };
-        if let Some(table) = self.shared.cache.declared().tables.find(change.table) {
+        let cache = &self.shared.cache;
+        if let Some(table) = cache.declared().tables.find(change.table) {
+            if let [key] = &change.key[..]
+                && change.new.is_some()
+                && cache.is_hot(table.name, key)
+            {
+                self.pending.dirty.entry(table.name).or_default().push(key.clone());
+            }
             table.touched(&change, &mut |slot| {
                 touched.insert(slot);
             });
@@ -267,6 +277,10 @@ impl Following<'_> {
         self.pending.transactions.clear();
         self.history.advance(self.pending.position);
         self.client.update_applied_lsn(Lsn::from_u64(self.pending.position.0));
+        for (table, keys) in self.pending.dirty.drain() {
+            // Those that find no room are read when they are asked for.
+            let _ = self.shared.dirty.try_send(Dirty { table, keys });
+        }
         Ok(())
     }
 

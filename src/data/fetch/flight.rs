@@ -75,6 +75,7 @@ impl Flights {
         let mut landed = Landed { kept: Vec::new(), values: HashMap::new(), own: None, failed: None };
         if let Some(((_, keys), landing)) = own.and_then(|own| Some((own, landings.next()?))) {
             for key in keys {
+                landing.audit(sources, asked, &key);
                 landed.take(&landing, key);
             }
             landed.own.clone_from(&landing.loaded);
@@ -87,6 +88,7 @@ impl Flights {
         for (joined, landing) in others.into_iter().zip(landings) {
             for (key, was_before) in joined.keys {
                 if landing.serves(asked, &key, was_before) {
+                    landing.audit(sources, asked, &key);
                     landed.take(&landing, key);
                 } else {
                     again.push(key);
@@ -169,6 +171,13 @@ async fn fly<S: Cached>(
 }
 
 impl<S: Cached> Landing<S> {
+    /// Has what the far tier served compared with the primary, some of it.
+    fn audit(&self, sources: &Sources, asked: &Asked<S>, key: &S::Key) {
+        if let Some((stamp, value)) = self.kept.get(key) {
+            sources.audit(asked, key, value, *stamp);
+        }
+    }
+
     /// Whether a request that joined may have what was brought for a key.
     fn serves(&self, asked: &Asked<S>, key: &S::Key, was_before: bool) -> bool {
         let passes = |stamp| Miss::of(asked.view.judge(stamp, asked.source.dependencies(key).iter())).is_none();

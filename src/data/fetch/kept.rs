@@ -15,7 +15,7 @@ use super::Fetcher;
 use super::load::Fill;
 use crate::data::cache::Space;
 use crate::data::coherence::{Dependency, Slots};
-use crate::data::declared::Declarations;
+use crate::data::declared::Declared;
 use crate::data::error::Error;
 use crate::data::find::{Aggregates, Bulky, Count, Counts, Found, MAX_BATCH, Pages, Rows, Source, Unique};
 use crate::data::page::{Cursor, Page};
@@ -28,7 +28,7 @@ pub trait Cached: Source {
     type Kept: Clone + Serialize + DeserializeOwned + Send + Sync + 'static;
 
     /// Where values are kept; none where what they depend on is not declared.
-    fn space(&self, declared: &Declarations) -> Option<Space>;
+    fn space(&self, declared: &Declared) -> Option<Space>;
 
     /// The tables that are read of.
     fn tables(&self) -> Vec<&'static str>;
@@ -40,6 +40,12 @@ pub trait Cached: Source {
     fn dependencies(&self, key: &Self::Key) -> Slots;
 
     fn keep(&self, value: &Self::Value) -> Self::Kept;
+
+    /// Whether two that were kept make the same answer.
+    fn is_same(&self, one: &Self::Kept, other: &Self::Kept) -> bool {
+        let bytes = |kept| postcard::to_stdvec(kept).ok();
+        bytes(one) == bytes(other)
+    }
 
     /// Fills what else a value holds.
     fn spill(&self, _value: &Self::Value, _fill: &mut Fill<'_>) {}
@@ -90,18 +96,18 @@ impl<K> Named<K> {
 }
 
 impl<K: Clone + Eq + std::hash::Hash> Named<K> {
-    /// The row, if lists treat it as they did.
-    fn find<R>(&self, rows: &HashMap<K, Found<R>>) -> Option<Found<R>> {
-        rows.get(&self.key).filter(|found| found.listed == self.listed).cloned()
+    /// The row, if it is there, and lists treat it as they did where that matters.
+    fn find<R>(&self, rows: &HashMap<K, Found<R>>, matters: bool) -> Option<Found<R>> {
+        rows.get(&self.key).filter(|found| !matters || found.listed == self.listed).cloned()
     }
 }
 
 impl<R: Record> Cached for Rows<R> {
     type Kept = Found<R>;
 
-    fn space(&self, declared: &Declarations) -> Option<Space> {
+    fn space(&self, declared: &Declared) -> Option<Space> {
         let table = declared.tables.find(self.name())?;
-        (!table.row.is_empty()).then(|| Space::of(self.name(), "row"))
+        (!table.row.is_empty()).then(|| Space::row(self.name()))
     }
 
     fn tables(&self) -> Vec<&'static str> {
@@ -128,7 +134,7 @@ impl<R: Record> Cached for Rows<R> {
 impl<R: Record> Cached for Unique<R> {
     type Kept = Named<R::Key>;
 
-    fn space(&self, declared: &Declarations) -> Option<Space> {
+    fn space(&self, declared: &Declared) -> Option<Space> {
         let column = self.exact_column()?;
         declared.tables.find(self.name())?.is_found_by(column).then(|| Space::of(self.name(), column))
     }
@@ -150,6 +156,10 @@ impl<R: Record> Cached for Unique<R> {
         Named::of(value)
     }
 
+    fn is_same(&self, one: &Named<R::Key>, other: &Named<R::Key>) -> bool {
+        one.key == other.key
+    }
+
     fn spill(&self, value: &Found<R>, fill: &mut Fill<'_>) {
         fill.rows(std::slice::from_ref(value));
     }
@@ -158,7 +168,7 @@ impl<R: Record> Cached for Unique<R> {
         let rows = rows_of::<R>(fetcher, kept.iter().map(|(_, named)| named.key.clone()).collect()).await?;
         let mut restored = Restored { values: HashMap::new(), again: Vec::new() };
         for (key, named) in kept {
-            match named.find(&rows) {
+            match named.find(&rows, true) {
                 Some(found) => drop(restored.values.insert(key, found)),
                 None => restored.again.push(key),
             }
@@ -170,7 +180,7 @@ impl<R: Record> Cached for Unique<R> {
 impl<R: Record<Key = i64>> Cached for Bulky<R> {
     type Kept = Arc<str>;
 
-    fn space(&self, declared: &Declarations) -> Option<Space> {
+    fn space(&self, declared: &Declared) -> Option<Space> {
         let table = declared.tables.find(self.table())?;
         (!table.row.is_empty()).then(|| Space::of(table.name, self.name()))
     }
@@ -199,7 +209,7 @@ impl<R: Record<Key = i64>> Cached for Bulky<R> {
 impl<R: Record> Cached for Pages<R> {
     type Kept = Arc<KeptPage<R::Key>>;
 
-    fn space(&self, declared: &Declarations) -> Option<Space> {
+    fn space(&self, declared: &Declared) -> Option<Space> {
         let known = declared.knows(self.name());
         known.then(|| Space::of(self.name(), "page").with_detail(&(self.listing.identity(), &self.page)))
     }
@@ -223,6 +233,13 @@ impl<R: Record> Cached for Pages<R> {
         Arc::new(KeptPage { rows, cursors: cursors.clone(), has_next, has_previous })
     }
 
+    /// A list that looks at no column of its rows does not change with them.
+    fn is_same(&self, one: &Self::Kept, other: &Self::Kept) -> bool {
+        let keys = |page: &KeptPage<R::Key>| page.rows.iter().map(|named| named.key.clone()).collect::<Vec<_>>();
+        let rest = |page: &KeptPage<R::Key>| (page.cursors.clone(), page.has_next, page.has_previous);
+        keys(one) == keys(other) && rest(one) == rest(other)
+    }
+
     fn spill(&self, page: &Arc<Page<R>>, fill: &mut Fill<'_>) {
         fill.rows(&page.rows);
     }
@@ -233,9 +250,10 @@ impl<R: Record> Cached for Pages<R> {
             keys.extend(page.rows.iter().map(|named| named.key.clone()));
         }
         let rows = rows_of::<R>(fetcher, keys).await?;
+        let matters = self.listing.looks_at_rows();
         let mut restored = Restored { values: HashMap::with_capacity(kept.len()), again: Vec::new() };
         for (parent, page) in kept {
-            match page.rows.iter().map(|named| named.find(&rows)).collect::<Option<Vec<_>>>() {
+            match page.rows.iter().map(|named| named.find(&rows, matters)).collect::<Option<Vec<_>>>() {
                 Some(rows) => {
                     let KeptPage { cursors, has_next, has_previous, .. } = &*page;
                     let (has_next, has_previous) = (*has_next, *has_previous);
@@ -252,7 +270,7 @@ impl<R: Record> Cached for Pages<R> {
 impl<R: Record> Cached for Counts<R> {
     type Kept = Count;
 
-    fn space(&self, declared: &Declarations) -> Option<Space> {
+    fn space(&self, declared: &Declared) -> Option<Space> {
         let known = declared.knows(self.name());
         known.then(|| Space::of(self.name(), "count").with_detail(&(self.listing.identity(), self.cap)))
     }
@@ -284,7 +302,7 @@ where
 {
     type Kept = Arc<[T]>;
 
-    fn space(&self, declared: &Declarations) -> Option<Space> {
+    fn space(&self, declared: &Declared) -> Option<Space> {
         declared.knows(self.name()).then(|| Space::of(self.name(), "aggregate"))
     }
 

@@ -4,12 +4,12 @@ use futures_util::future::join_all;
 use sea_orm::{DbErr, QueryResult, Statement};
 
 use super::*;
-use crate::data::cache::{self, Cache, Space};
+use crate::data::cache::{self, Space};
 use crate::data::coherence::Slots;
 use crate::data::databases::{Databases, Needs, Settings};
-use crate::data::declared::Declarations;
+use crate::data::declared::Declared;
 use crate::data::error::Error;
-use crate::data::fetch::{Cached, Fetcher, Restored, Sources};
+use crate::data::fetch::{Cached, Declarations, Fetcher, Restored, Sources};
 use crate::data::find::Source;
 use crate::data::ledger::Ledger;
 use crate::data::scalar::Scalar;
@@ -54,7 +54,7 @@ impl Source for Times {
 impl Cached for Times {
     type Kept = i64;
 
-    fn space(&self, _: &Declarations) -> Option<Space> {
+    fn space(&self, _: &Declared) -> Option<Space> {
         None
     }
 
@@ -84,8 +84,8 @@ async fn fetcher(data_dir: &tempfile::TempDir) -> (Fetcher, Arc<Ledger>) {
     let settings = Settings { data_dir: data_dir.path().to_owned(), ..Settings::default() };
     let ledger = Arc::new(Ledger::default());
     let databases = Databases::open(&settings).await.unwrap();
-    let cache = Cache::new(Declarations::default(), cache::Settings::default(), None).unwrap();
-    (Fetcher::new(Sources::new(databases, cache), Needs::default(), ledger.clone()), ledger)
+    let (sources, _) = Sources::open(databases, Declarations::default(), cache::Settings::default(), None).unwrap();
+    (Fetcher::new(sources, Needs::default(), ledger.clone()), ledger)
 }
 
 #[tokio::test]

@@ -1,0 +1,107 @@
+//! Some hits are compared with the primary, in the background: the promise is checked where it is made.
+//!
+//! A value may have changed since it was served, so a difference by itself says nothing. It counts if the old value still
+//! passes the rule once the feed is past the state that it was compared with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use metrics::counter;
+use sea_orm::Statement;
+use tokio::sync::mpsc;
+
+use super::load::Load;
+use super::{Cached, Sources};
+use crate::data::cache::{History, Place};
+use crate::data::coherence::{Demand, Verdict};
+use crate::data::databases::Needs;
+use crate::data::position::Position;
+use crate::data::sql::Dialect;
+
+/// How long the feed may take to get past what a value was compared with; the comparison says nothing after that.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A comparison to be made.
+pub(super) type Audit = Box<dyn FnOnce(Sources) -> BoxFuture<'static, ()> + Send>;
+
+/// Makes comparisons, one after the other, until nobody asks for any more.
+pub(super) async fn run(sources: Sources, mut asked: mpsc::Receiver<Audit>) {
+    while let Some(audit) = asked.recv().await {
+        audit(sources.clone()).await;
+    }
+}
+
+/// The comparison of what was served for a key.
+pub(super) fn of<S: Cached>(
+    source: S,
+    (place, key): (Place, S::Key),
+    (served, stamp): (Option<S::Kept>, Position),
+    history: Arc<History>,
+) -> Audit {
+    Box::new(move |sources| {
+        async move {
+            let resource = place.space.resource;
+            let audited = compare(&sources, &source, &key, served.as_ref()).await;
+            let outcome = match audited {
+                Some(true) => "same",
+                Some(false) => "changed",
+                None => "unknown",
+            };
+            counter!("shoal_cache_audits_total", "resource" => resource, "outcome" => outcome).increment(1);
+            if audited == Some(false) && still_passes(&sources, &source, &key, stamp, &history).await {
+                counter!("shoal_cache_audit_mismatch_total", "resource" => resource).increment(1);
+                tracing::error!(resource, ?place, %stamp, "a cached value is not what the primary has");
+            }
+        }
+        .boxed()
+    })
+}
+
+/// Whether the primary has what was served; none if it could not be asked.
+async fn compare<S: Cached>(sources: &Sources, source: &S, key: &S::Key, served: Option<&S::Kept>) -> Option<bool> {
+    let needs = Needs::default().latest(true);
+    let keys = std::slice::from_ref(key);
+    let found = Load { sources, needs: &needs, source }.run(keys, None).await.found.ok()?;
+    let now = found.get(key).map(|value| source.keep(value));
+    Some(match (served, &now) {
+        (None, None) => true,
+        (Some(served), Some(now)) => source.is_same(served, now),
+        _ => false,
+    })
+}
+
+/// Whether what was served passes the rule even when the feed is past what it was compared with.
+async fn still_passes<S: Cached>(
+    sources: &Sources,
+    source: &S,
+    key: &S::Key,
+    stamp: Position,
+    history: &History,
+) -> bool {
+    let Some(end) = end(sources).await else { return false };
+    if let Some(commits) = sources.databases.embedded() {
+        history.advance(commits);
+    }
+    if tokio::time::timeout(PATIENCE, history.reaches(end)).await.is_err() {
+        return false;
+    }
+    let is_now = sources.cache.histories().of(history.universe).is_some() && history.tells_all(source.tables());
+    let verdict =
+        history.fences.judge(stamp, source.dependencies(key).iter(), history.fences.applied(), Demand::default());
+    is_now && verdict == Verdict::Serves
+}
+
+/// How far the primary is.
+async fn end(sources: &Sources) -> Option<Position> {
+    match sources.databases.dialect() {
+        Dialect::Sqlite => sources.databases.embedded(),
+        Dialect::Postgres => {
+            let asked = "select pg_current_wal_flush_lsn()::text as position";
+            let statement = Statement::from_string(sea_orm::DbBackend::Postgres, asked);
+            let (_, rows) = sources.databases.read(&Needs::default().latest(true), None, statement).await;
+            rows.ok()?.first()?.try_get_by::<String, _>("position").ok()?.parse().ok()
+        }
+    }
+}
