@@ -10,15 +10,15 @@ pub struct Figures {
     /// Microseconds.
     pub p50: f64,
     pub p99: f64,
-    /// Microseconds of CPU for each request: of the server, of PostgreSQL.
+    /// Microseconds of CPU for each request: of the server, of PostgreSQL and Redis.
     pub server: f64,
-    pub postgres: f64,
+    pub stores: f64,
     pub statements: f64,
 }
 
 impl Figures {
     pub fn cpu(&self) -> f64 {
-        self.server + self.postgres
+        self.server + self.stores
     }
 }
 

@@ -10,7 +10,7 @@
 //! - **SQL floor**: axum, sqlx, and one hand-written statement that returns the JSON of the answer;
 //! - **bytes floor**: axum, which reads the request and returns the bytes of the answer from memory.
 //!
-//! With `--replicas` it measures something else: see there.
+//! With `--replicas` or `--caches` it measures something else: see there.
 //!
 //! wrk asks each for the same requests in the same order. Servers take turns, for several rounds; of each figure the
 //! table shows the median. CPU is what the processes of the server and of PostgreSQL used, by their own account: it says
@@ -18,6 +18,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a bench that cannot be set up measures nothing")]
 
+mod caches;
 mod classes;
 mod floors;
 mod load;
@@ -38,10 +39,12 @@ pub struct Options {
     seconds: u32,
     classes: Vec<String>,
     replicas: bool,
+    caches: bool,
 }
 
 fn options() -> Options {
-    let mut options = Options { data: None, rounds: 5, seconds: 2, classes: Vec::new(), replicas: false };
+    let mut options =
+        Options { data: None, rounds: 5, seconds: 2, classes: Vec::new(), replicas: false, caches: false };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} needs a value"));
@@ -50,6 +53,7 @@ fn options() -> Options {
             "--rounds" => options.rounds = value().parse().unwrap(),
             "--seconds" => options.seconds = value().parse().unwrap(),
             "--replicas" => options.replicas = true,
+            "--caches" => options.caches = true,
             // Cargo's own.
             "--bench" => {}
             class => options.classes.push(class.to_owned()),
@@ -73,6 +77,9 @@ async fn main() {
     let is_wanted = |class: &Class| options.classes.is_empty() || options.classes.iter().any(|name| name == class.name);
     let classes: Vec<Class> = known.into_iter().filter(is_wanted).collect();
     let servers = bench.start(&classes).await;
+    if options.caches {
+        return caches::run(&bench, &servers, &classes, &options).await;
+    }
     let mut rounds: Vec<[Vec<Figures>; 3]> = classes.iter().map(|_| Default::default()).collect();
     for round in 0..=options.rounds {
         for (class, figures) in classes.iter().zip(&mut rounds) {

@@ -33,8 +33,8 @@ pub async fn run(bench: &Bench, options: &Options) {
     let replicas = std::env::var("REPLICA_URLS").expect("REPLICA_URLS");
     // Nobody listens there.
     let nowhere = "postgres://shoal@127.0.0.1:1/shoal,postgres://shoal@127.0.0.1:1/shoal";
-    let with = bench.serve(&bench.replicas(&replicas));
-    let without = bench.serve(nowhere);
+    let serve = |replicas: &str| bench.serve(&[("REPLICA_URLS", replicas), ("SHOAL_CACHE__OFF", "true")]);
+    let (with, without) = (serve(&bench.replicas(&replicas)), serve(nowhere));
     let class = Class::all(bench.users).into_iter().find(|class| class.name == "mix").unwrap();
     let mut runs: [Vec<Run>; 2] = Default::default();
     for round in 0..=options.rounds {
@@ -116,12 +116,12 @@ async fn load(server: &Server, requests: &[Request], seconds: u32) -> Run {
     }
 }
 
-async fn ask(client: &reqwest::Client, url: &str, body: &Value) -> Value {
+pub async fn ask(client: &reqwest::Client, url: &str, body: &Value) -> Value {
     client.post(url).json(body).send().await.unwrap().json().await.unwrap()
 }
 
 /// Statements that read, by the server's account: on replicas, and all but what mutations show.
-async fn reads(server: &Server) -> (f64, f64) {
+pub async fn reads(server: &Server) -> (f64, f64) {
     let text = reqwest::get(format!("http://{}/metrics", server.address())).await.unwrap().text().await.unwrap();
     let counted = text.lines().filter(|line| line.starts_with("shoal_reads_total{") && !line.contains("after_write"));
     let counted: Vec<(bool, f64)> = counted

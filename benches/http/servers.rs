@@ -1,7 +1,7 @@
 //! The database that is asked, and the servers that are measured.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -31,6 +31,8 @@ pub struct Bench {
     url: url::Url,
     /// The process whose children the backends are.
     postmaster: u32,
+    /// The process of Redis, if there is one.
+    redis: Option<u32>,
     /// Users have ids 1 to this.
     pub users: i64,
     pub posts: i64,
@@ -77,7 +79,7 @@ impl Bench {
             sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap()
         };
         let (users, posts, items) = (count("users").await, count("posts").await, count("order_items").await);
-        Self { url, postmaster, users, posts, items }
+        Self { url, postmaster, redis: redis().await, users, posts, items }
     }
 
     /// Starts the servers, and makes sure that they answer the same.
@@ -86,7 +88,10 @@ impl Bench {
         let answers = files.path().join("answers");
         std::fs::create_dir(&answers).unwrap();
         let mut command = Command::new(SHOAL);
-        command.args(["serve", "--listen", "127.0.0.1:0"]).env("SHOAL_GRAPHQL__MAX_PAGE_SIZE", "1000");
+        command
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env("SHOAL_GRAPHQL__MAX_PAGE_SIZE", "1000")
+            .env("SHOAL_CACHE__OFF", "true");
         let shoal = Server::start(self.environment(&mut command), "serving GraphQL at http://", "/graphql");
         let client = reqwest::Client::new();
         let ask = async |url: String, request: Request| {
@@ -130,12 +135,33 @@ impl Bench {
         urls.split(',').map(of_bench).collect::<Vec<_>>().join(",")
     }
 
-    /// A server with these replicas.
-    pub fn serve(&self, replicas: &str) -> Server {
+    /// A server with these settings.
+    pub fn serve(&self, settings: &[(&str, &str)]) -> Server {
         let mut command = Command::new(SHOAL);
-        command.args(["serve", "--listen", "127.0.0.1:0"]);
-        let command = self.environment(&mut command).env("REPLICA_URLS", replicas);
+        command.args(["serve", "--listen", "127.0.0.1:0"]).env("SHOAL_GRAPHQL__MAX_PAGE_SIZE", "1000");
+        let command = self.environment(&mut command).envs(settings.iter().copied());
         Server::start(command, "serving GraphQL at http://", "/graphql")
+    }
+
+    /// Loads a server with the requests of a class, which lie in a file.
+    pub async fn load(&self, server: &Server, path: &str, bodies: &Path, seconds: u32) -> Figures {
+        let url = format!("http://{}/{path}", server.address);
+        let used = || (load::cpu_of(server.child.id()), load::cpu_of_tree(self.postmaster) + self.cpu_of_redis());
+        let (statements, before) = (self.statements().await, used());
+        let counted = load::run(&url, bodies, seconds);
+        let (after, statements) = (used(), self.statements().await - statements);
+        Figures {
+            requests_per_second: counted.requests / counted.seconds,
+            p50: counted.p50,
+            p99: counted.p99,
+            server: (after.0 - before.0) / counted.requests,
+            stores: (after.1 - before.1) / counted.requests,
+            statements: statements / counted.requests,
+        }
+    }
+
+    fn cpu_of_redis(&self) -> f64 {
+        self.redis.map_or(0.0, load::cpu_of)
     }
 
     fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
@@ -143,10 +169,10 @@ impl Bench {
     }
 
     async fn statements(&self) -> f64 {
-        // But for what no request asks: positions, and what a new connection or a COMMIT says.
+        // But for what no request asks: positions, what a new connection or a COMMIT says, and what the feed looks at.
         let sql = "select coalesce(sum(calls), 0)::float8 from pg_stat_statements(true)
                    where dbid = (select oid from pg_database where datname = $1)
-                     and query !~ 'pg_control_system|pg_current_wal_flush_lsn|set_config'";
+                     and query !~ 'pg_control_system|pg_current_wal|pg_current_snapshot|pg_publication|set_config'";
         let mut server = self.url.clone();
         server.set_path("shoal");
         let mut connection = connect(&server).await;
@@ -162,28 +188,22 @@ impl Servers {
             Kind::Sql => (&self.floors, "sql"),
             Kind::Bytes => (&self.floors, "bytes"),
         };
-        let url = format!("http://{}/{path}", server.address);
-        let used = || (load::cpu_of(server.child.id()), load::cpu_of_tree(bench.postmaster));
-        let (statements, before) = (bench.statements().await, used());
-        let counted = load::run(&url, &self.files.path().join(class.name), seconds);
-        let (after, statements) = (used(), bench.statements().await - statements);
+        let figures = bench.load(server, path, &self.file(class), seconds).await;
         // To wrk an error in an answer is an answer.
         let errors = self.shoal.errors().await;
         assert!(errors.is_empty(), "{}: {errors:?}", class.name);
-        Figures {
-            requests_per_second: counted.requests / counted.seconds,
-            p50: counted.p50,
-            p99: counted.p99,
-            server: (after.0 - before.0) / counted.requests,
-            postgres: (after.1 - before.1) / counted.requests,
-            statements: statements / counted.requests,
-        }
+        figures
+    }
+
+    /// Where the requests of a class lie.
+    pub fn file(&self, class: &Class) -> PathBuf {
+        self.files.path().join(class.name)
     }
 }
 
 impl Server {
     /// The errors that it has answered, as its metrics count them.
-    async fn errors(&self) -> Vec<String> {
+    pub async fn errors(&self) -> Vec<String> {
         let metrics = reqwest::get(format!("http://{}/metrics", self.address)).await.unwrap().text().await.unwrap();
         metrics.lines().filter(|line| line.starts_with("shoal_graphql_errors_total{")).map(str::to_owned).collect()
     }
@@ -213,6 +233,14 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The process of the server of `REDIS_URL`.
+async fn redis() -> Option<u32> {
+    let client = redis::Client::open(std::env::var("REDIS_URL").ok()?).ok()?;
+    let mut connection = client.get_multiplexed_async_connection().await.ok()?;
+    let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await.ok()?;
+    info.lines().find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok())
 }
 
 async fn connect(url: &url::Url) -> PgConnection {

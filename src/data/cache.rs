@@ -122,7 +122,7 @@ impl Cache {
 
     /// Whether there is a tier at all.
     pub fn is_on(&self) -> bool {
-        self.shared.settings.near_bytes > 0 || self.shared.far.is_some()
+        !self.shared.settings.off && (self.shared.settings.near_bytes > 0 || self.shared.far.is_some())
     }
 
     /// Whether a row is to be read again when it has changed: it was served more than once since it was kept.

@@ -19,6 +19,7 @@ async fn probes_and_metrics_tell_how_it_is(backend: Backend) {
     assert_eq!(app.get("/livez").await.status(), 200);
     assert_eq!(app.get("/readyz").await.status(), 200);
 
+    app.caches().await;
     let response = app.get("/health").await;
     assert_eq!(response.status(), 200);
     let health: Value = response.json().await.unwrap();

@@ -1,6 +1,6 @@
 //! Every list, in every filter and order: the rows, the pages and the counts that SQL returns.
 
-mod filters;
+pub mod filters;
 
 use serde_json::{Value, json};
 

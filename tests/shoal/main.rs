@@ -10,6 +10,7 @@ mod support;
 mod architecture;
 mod bad_input;
 mod buyers;
+mod caches;
 mod contention;
 mod docs;
 mod edge;

@@ -1,7 +1,6 @@
 //! Who answers a read: replicas that show what is needed, in turn; the primary where none does. What a client sees of it
 //! when servers lag, hang, die, are promoted or come back as others.
 
-mod cluster;
 mod tokens;
 
 use std::collections::BTreeMap;
@@ -11,8 +10,8 @@ use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::Connection;
 
+use crate::support::cluster::{Cluster, health_of, is_back, is_out, restock, restocked, stock, stock_in};
 use crate::support::{Backend, Database, Gate, TestApp, eventually};
-use cluster::{Cluster, health_of, is_back, is_out, restock, restocked, stock, stock_in};
 
 /// Longer than the bound, which these tests make shorter than it is by default.
 const BOUND: [(&str, &str); 1] = [("SHOAL_DATABASE__MAX_STALENESS_MS", "1000")];

@@ -2,7 +2,7 @@
 //!
 //! The model knows the rules from their description, holds everything in vectors, and shares no code with the product.
 
-mod model;
+pub mod model;
 mod objects;
 mod plan;
 

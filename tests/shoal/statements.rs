@@ -28,17 +28,22 @@ use sqlx::PgConnection;
 
 use crate::graph::Graph;
 use crate::model::global;
-use crate::support::{Backend, Database, Stack, TestApp};
+use crate::support::{Backend, CACHES_OFF, Database, Stack, TestApp};
 use documents::{Choice, Pages, Schema, choices};
 
 /// A server, and connections on which to ask what its databases counted.
-struct Counted {
-    app: TestApp,
+pub struct Counted {
+    pub app: TestApp,
     nodes: Vec<PgConnection>,
 }
 
+/// A server that asks its databases everything.
+async fn uncached(database: Database) -> TestApp {
+    TestApp::start(Arc::new(database), &[CACHES_OFF]).await
+}
+
 impl Counted {
-    async fn of(app: TestApp) -> Self {
+    pub async fn of(app: TestApp) -> Self {
         let stack = Stack::get();
         let mut nodes = vec![stack.primary.connect("shoal").await];
         for replica in &stack.replicas {
@@ -48,7 +53,7 @@ impl Counted {
     }
 
     /// Statements that a query costs.
-    async fn statements(&mut self, query: &str) -> usize {
+    pub async fn statements(&mut self, query: &str) -> usize {
         let before = self.counted().await;
         let answer = self.app.ask_with(&json!({ "query": query }), &[("shoal-trace", "1")]).await;
         let cost = self.counted().await - before;
@@ -57,11 +62,11 @@ impl Counted {
         usize::try_from(cost).unwrap()
     }
 
-    async fn counted(&mut self) -> i64 {
-        // But for what no request asks: positions, and what a new connection or a COMMIT says.
+    pub async fn counted(&mut self) -> i64 {
+        // But for what no request asks: positions, what a new connection or a COMMIT says, and what the feed looks at.
         let sql = "select coalesce(sum(calls), 0)::bigint from pg_stat_statements(true)
                    where dbid = (select oid from pg_database where datname = $1)
-                     and query !~ 'pg_control_system|pg_current_wal_flush_lsn|set_config'";
+                     and query !~ 'pg_control_system|pg_current_wal|pg_current_snapshot|pg_publication|set_config'";
         let mut sum = 0;
         for node in &mut self.nodes {
             let counted = sqlx::query_scalar::<_, i64>(sql).bind(self.app.database.name()).fetch_one(node);
@@ -98,7 +103,7 @@ async fn for_any_query(
 /// On real data, with all its repetitions, and pages of all sizes.
 #[tokio::test]
 async fn no_query_costs_more_than_two_statements_for_a_field_at_a_level() {
-    let app = TestApp::demo(Backend::Postgres).await;
+    let app = uncached(Database::demo(Backend::Postgres).await).await;
     for_any_query(app, |schema, choices, statements| {
         let document = schema.document(choices, Pages::Chosen);
         let cost = statements(&document.text);
@@ -115,7 +120,7 @@ async fn pages_of_100_cost_what_pages_of_1_cost() {
     database.execute(include_str!("statements/carousel.sql")).await;
     database.execute("analyze").await;
     Stack::get().wait_for_replicas().await;
-    let app = TestApp::start(Arc::new(database), &[]).await;
+    let app = uncached(database).await;
     for_any_query(app, |schema, choices, statements| {
         let documents = [1, 100].map(|rows| schema.document(choices, Pages::All(rows)));
         let [one, hundred] = documents.each_ref().map(|document| statements(&document.text));
@@ -128,7 +133,7 @@ async fn pages_of_100_cost_what_pages_of_1_cost() {
 
 #[tokio::test]
 async fn what_familiar_queries_cost_exactly() {
-    let mut counted = Counted::of(TestApp::demo(Backend::Postgres).await).await;
+    let mut counted = Counted::of(uncached(Database::demo(Backend::Postgres).await).await).await;
     let front = "{ posts(first: FIRST) { nodes { title author { name }
                  comments(first: 2) { totalCount nodes { body author { name } } } tags { nodes { name } } } } }";
     for (query, cost) in [
@@ -157,7 +162,7 @@ async fn what_familiar_queries_cost_exactly() {
 /// Besides BEGIN and COMMIT, which are not counted. A key is two statements; many rows cost no more than one.
 #[tokio::test]
 async fn what_mutations_cost_exactly() {
-    let mut counted = Counted::of(TestApp::demo(Backend::Postgres).await).await;
+    let mut counted = Counted::of(uncached(Database::demo(Backend::Postgres).await).await).await;
     let stocked = "update products set stock = 1000, active = true";
     counted.app.database.execute(stocked).await;
     let items = |count: i64| {
@@ -199,7 +204,7 @@ async fn what_mutations_cost_exactly() {
 #[tokio::test]
 async fn more_than_1000_keys_are_split_and_stay_bounded() {
     let database = Arc::new(Database::demo(Backend::Postgres).await);
-    let app = TestApp::start(database, &[("SHOAL_GRAPHQL__MAX_PAGE_SIZE", "5000")]).await;
+    let app = TestApp::start(database, &[("SHOAL_GRAPHQL__MAX_PAGE_SIZE", "5000"), CACHES_OFF]).await;
     let mut counted = Counted::of(app).await;
     // 4,540 products: one page, and below it five batches; their items are one window again.
     for (fields, batches) in [

@@ -17,6 +17,8 @@ use crate::data::coherence::Verdict;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// Whether there are none.
+    pub off: bool,
     /// Memory of the near tier, in bytes; 0 for none.
     pub near_bytes: u64,
     /// After how long a value is read anew, in seconds, even if nothing is known to have changed.
@@ -50,6 +52,7 @@ pub struct ResourceSettings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            off: false,
             near_bytes: 256 << 20,
             ttl_s: 3600,
             namespace: String::new(),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::select_all;
 use metrics::counter;
 use sea_orm::{QueryResult, Statement};
+use tokio::sync::SemaphorePermit;
 
 use super::node::{Found, Node, Refusal};
 use super::route::Candidate;
@@ -107,11 +108,14 @@ pub(super) enum Reason {
     Behind,
     /// No replica can be used.
     Lost,
+    /// By the policy, among the replicas that show what they must, though not all that has changed since: the primary
+    /// takes no more.
+    Crowded,
 }
 
 impl Reason {
     /// In the order in which they are declared.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Policy,
         Self::Retried,
         Self::Waited,
@@ -120,6 +124,7 @@ impl Reason {
         Self::AfterWrite,
         Self::Behind,
         Self::Lost,
+        Self::Crowded,
     ];
 
     pub fn name(self) -> &'static str {
@@ -132,6 +137,7 @@ impl Reason {
             Self::AfterWrite => "after_write",
             Self::Behind => "behind",
             Self::Lost => "lost",
+            Self::Crowded => "crowded",
         }
     }
 }
@@ -170,18 +176,23 @@ impl Databases {
         };
         let reason = match reason {
             Some(reason) => reason,
-            None => match self.on_a_replica(needs, needed, statement, read).await {
+            None => match self.on_a_replica(needs, needed, Reason::Policy, statement, read).await {
                 Ok(answer) => return answer,
                 Err(reason) => reason,
             },
         };
         // Reads that come instead of, or besides, those of the replicas cannot take all that the primary has.
-        let _turn = match reason {
-            Reason::AfterWrite | Reason::Only => None,
-            _ => Some(tokio::time::timeout(TURN_WAIT, shared.stand_in.acquire()).await.map_err(|_| {
-                counter!("shoal_reads_refused_total").increment(1);
-                Error::unavailable("the primary takes no more reads in the place of replicas")
-            })?),
+        let _turn = match (reason, shared.stand_in.try_acquire()) {
+            (Reason::AfterWrite | Reason::Only, _) => None,
+            (_, Ok(turn)) => Some(turn),
+            (Reason::Behind, Err(_)) if needed.is_some() => {
+                // What is asked for has changed a moment ago. What a replica shows of it may still be shown.
+                match self.on_a_replica(needs, None, Reason::Crowded, statement, read).await {
+                    Ok(answer) => return answer,
+                    Err(_) => Some(self.turn().await?),
+                }
+            }
+            (_, Err(_)) => Some(self.turn().await?),
         };
         read.statements += 1;
         match shared.primary.query(statement, Position::default()).await {
@@ -191,17 +202,26 @@ impl Databases {
         }
     }
 
+    /// The turn of a read on a primary that stands in for replicas.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Error> {
+        let turn = tokio::time::timeout(TURN_WAIT, self.shared.stand_in.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or_else(|| {
+            counter!("shoal_reads_refused_total").increment(1);
+            Error::unavailable("the primary takes no more reads in the place of replicas")
+        })
+    }
+
     /// The answer of a replica, or why there is none.
     async fn on_a_replica(
         &self,
         needs: &Needs,
         known: Option<Position>,
+        mut reason: Reason,
         statement: &Statement,
         read: &mut Read,
     ) -> Result<Result<Vec<QueryResult>, Error>, Reason> {
         let shared = &*self.shared;
         let mut tried = vec![false; shared.replicas.len()];
-        let mut reason = Reason::Policy;
         let mut has_asked = false;
         loop {
             let bound = self.bound();

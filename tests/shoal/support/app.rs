@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use super::stack::{Backend, Database, command};
 
+/// What tells a server to do without caches: for tests that look at what it asks its databases.
+pub const CACHES_OFF: (&str, &str) = ("SHOAL_CACHE__OFF", "true");
+
 /// A running server. It is killed when this is dropped.
 pub struct TestApp {
     pub database: Arc<Database>,
@@ -47,7 +50,7 @@ impl TestApp {
     /// what other tests write, and are not asked to be within seconds of it.
     pub async fn with_replicas(database: Database) -> Self {
         let patience = ("SHOAL_DATABASE__MAX_STALENESS_MS", "600000");
-        let app = Self::start(Arc::new(database), &[patience]).await;
+        let app = Self::start(Arc::new(database), &[patience, CACHES_OFF]).await;
         app.all_usable().await;
         app
     }
@@ -161,6 +164,24 @@ impl TestApp {
             self.health().await["databases"].as_array().unwrap().iter().all(|node| node["usable"] == true)
         })
         .await;
+    }
+
+    /// Waits until the caches are in use: something keeps them true.
+    pub async fn caches(&self) {
+        super::eventually("the caches to be in use", async || {
+            let health = self.health().await;
+            health["feed"].is_null() || health["feed"]["follows"] == true
+        })
+        .await;
+    }
+
+    /// The sum of a counter, over all of its labels that contain this.
+    pub async fn metric(&self, name: &str, label: &str) -> f64 {
+        let metrics = self.get("/metrics").await.text().await.unwrap();
+        let of = |line: &&str| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])) && line.contains(label)
+        };
+        metrics.lines().filter(of).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
 
     pub fn at(&self, path: &str) -> String {

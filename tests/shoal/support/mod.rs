@@ -1,10 +1,11 @@
 //! Servers under test and what they stand on.
 
 mod app;
+pub mod cluster;
 mod gate;
 mod stack;
 
-pub use app::{Answer, TestApp};
+pub use app::{Answer, CACHES_OFF, TestApp};
 pub use gate::Gate;
 pub use stack::{Backend, Database, Stack, command, eventually};
 

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use tempfile::TempDir;
 
-use crate::support::{Answer, Database, Gate, Stack, TestApp, eventually};
+use super::app::CACHES_OFF;
+use super::{Answer, Database, Gate, Stack, TestApp, eventually};
 
 pub struct Cluster {
     pub stack: Arc<Stack>,
@@ -52,8 +53,20 @@ impl Cluster {
         Self { stack, database, primary, replicas, servers: None }
     }
 
-    /// A server of ours, which reaches the others through the gates.
+    /// A server of ours without caches, which reaches the others through the gates.
     pub async fn instance(&self, settings: &[(&str, &str)]) -> TestApp {
+        self.start(&[settings, &[CACHES_OFF]].concat()).await
+    }
+
+    /// The same with caches that are true and in use.
+    pub async fn caching(&self, settings: &[(&str, &str)]) -> TestApp {
+        let app = self.start(settings).await;
+        app.caches().await;
+        app
+    }
+
+    /// The same with caches, in use or not.
+    pub async fn start(&self, settings: &[(&str, &str)]) -> TestApp {
         let replicas: Vec<_> = self.replicas.iter().map(|gate| gate.url().as_str()).collect();
         let replicas = replicas.join(",");
         let gates = [("DATABASE_URL", self.primary.url().as_str()), ("REPLICA_URLS", replicas.as_str())];

@@ -1,0 +1,52 @@
+//! What the caches save, and that they cost nothing: statements, as the servers count them.
+
+use std::sync::Arc;
+
+use super::{see, warm};
+use crate::statements::Counted;
+use crate::support::{Backend, CACHES_OFF, Database, TestApp};
+
+const QUERIES: [&str; 5] = [
+    "{ user(id: \"VXNlcjox\") { name email } }",
+    "{ posts(first: 20) { totalCount nodes { title commentCount author { name } tags { nodes { name } } } } }",
+    "{ user(id: \"VXNlcjo3MQ\") { orders(first: 10) { nodes { status items { nodes { quantity product { name } } } } } } }",
+    "{ products(first: 20, filter: { search: \"shoe\" }) { nodes { name description unitsSold buyers(first: 2) { nodes { name } } } } }",
+    "{ nodes(ids: [\"VXNlcjox\", \"UG9zdDox\", \"VXNlcjo5OTk5OTk\"]) { id } tag(name: \"nothing\") { id } }",
+];
+
+/// The primary and the replicas count: nobody is asked anything.
+#[tokio::test]
+async fn what_the_tiers_serve_runs_no_sql_and_what_they_do_not_no_more_than_without() {
+    let database = Arc::new(Database::demo(Backend::Postgres).await);
+    let mut without = Counted::of(TestApp::start(database.clone(), &[CACHES_OFF]).await).await;
+    let audits_off = ("SHOAL_CACHE__AUDIT_PER_MILLE", "0");
+    for query in QUERIES {
+        // New each time: nothing is warm, near or far.
+        let namespace = format!("{:p}", query);
+        let app = TestApp::start(database.clone(), &[audits_off, ("SHOAL_CACHE__NAMESPACE", &namespace)]).await;
+        app.all_usable().await;
+        app.caches().await;
+        let mut with = Counted::of(app).await;
+        assert_eq!(with.statements(query).await, without.statements(query).await, "cold: {query}");
+        let before = with.counted().await;
+        let data = warm(&with.app, query).await;
+        let again = see(&with.app, None, query).await;
+        assert_eq!((again.statements, &again.data), (0, &data), "{query}");
+        assert_eq!(with.counted().await, before, "warm: {query}");
+    }
+}
+
+/// Equal loads of requests that come together are one.
+#[tokio::test]
+async fn equal_loads_share_one_flight() {
+    let cluster = crate::support::cluster::Cluster::shared(Database::demo(Backend::Postgres).await).await;
+    let app = cluster.caching(&[("SHOAL_CACHE__AUDIT_PER_MILLE", "0")]).await;
+    // All of them are under way before the first has its answer.
+    cluster.replicas.iter().for_each(|gate| gate.slow_down(std::time::Duration::from_millis(300)));
+    let query = "{ users(first: 50) { nodes { name } } }";
+    let many = futures_util::future::join_all((0..50).map(|_| see(&app, None, query))).await;
+    let statements: u64 = many.iter().map(|seen| seen.statements).sum();
+    assert!(statements <= 2, "{statements} statements for 50 equal requests");
+    assert!(many.iter().all(|seen| seen.data == many[0].data));
+    assert!(app.metric("shoal_loads_joined_total", "users").await >= 40.0);
+}

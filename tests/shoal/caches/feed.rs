@@ -1,0 +1,197 @@
+//! The feed breaks in every way that it can: nothing wrong is served, an operator is told, and it comes back by itself.
+
+use serde_json::Value;
+use sqlx::Connection;
+
+use super::{BOUND, USER, see, warm};
+use crate::support::cluster::Cluster;
+use crate::support::{Backend, Database, TestApp, eventually};
+
+/// Writes as another service does, and waits until it is seen; it stays seen.
+async fn write_and_see(cluster: &Cluster, app: &TestApp, name: &str) {
+    cluster.database.execute(&format!("update users set name = '{name}' where id = 1")).await;
+    stays(app, name).await;
+}
+
+async fn stays(app: &TestApp, name: &str) {
+    eventually(name, async || see(app, None, USER).await.name() == name).await;
+    for _ in 0..10 {
+        assert_eq!(see(app, None, USER).await.name(), name);
+    }
+}
+
+/// Waits until the feed says this of itself.
+async fn says(app: &TestApp, what: &str) {
+    eventually(what, async || app.health().await["feed"].to_string().contains(what)).await;
+}
+
+/// Waits until a table is kept in the caches, or is not, for this reason.
+async fn is_kept(app: &TestApp, table: &str, why_not: Option<&str>) {
+    eventually(table, async || {
+        let feed = app.health().await["feed"].take();
+        let not_kept = feed["not_kept"].as_array().into_iter().flatten().find(|it| it["table"] == table).cloned();
+        let why = not_kept.as_ref().map(|it| it["why"].as_str().unwrap());
+        feed["follows"] == true
+            && match why_not {
+                None => why.is_none(),
+                Some(part) => why.is_some_and(|why| why.contains(part)),
+            }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_feed_that_is_cut_off_begins_anew() {
+    let cluster = Cluster::alone().await;
+    let app = cluster.caching(&BOUND).await;
+    let mut primary = cluster.stack.primary.connect("shoal").await;
+    for turn in 0..3 {
+        warm(&app, USER).await;
+        let cut: Vec<bool> = sqlx::query_scalar(
+            "select pg_terminate_backend(pid) from pg_stat_replication where application_name = 'shoal feed'",
+        )
+        .fetch_all(&mut primary)
+        .await
+        .unwrap();
+        assert_eq!(cut, [true]);
+        // While nobody tells.
+        write_and_see(&cluster, &app, &format!("cut {turn}")).await;
+        app.caches().await;
+        warm(&app, USER).await;
+    }
+    assert!(app.metric("shoal_feed_losses_total", "").await >= 3.0);
+    primary.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn without_a_free_slot_nothing_is_cached() {
+    let cluster = Cluster::alone().await;
+    let all = "select pg_create_physical_replication_slot('taken_' || i) from generate_series(1,
+        current_setting('max_replication_slots')::int - (select count(*)::int from pg_replication_slots)) i";
+    cluster.database.execute(all).await;
+    let app = cluster.start(&BOUND).await;
+    says(&app, "no free replication slot").await;
+    let health = app.health().await;
+    assert_eq!((&health["state"], &health["status"]), (&"no feed".into(), &"degraded".into()));
+    for name in ["without", "a slot"] {
+        write_and_see(&cluster, &app, name).await;
+        assert!(!see(&app, None, USER).await.is_cached());
+    }
+    let free = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name like 'taken_%'";
+    cluster.database.execute(free).await;
+    app.caches().await;
+    warm(&app, USER).await;
+    write_and_see(&cluster, &app, "with a slot").await;
+}
+
+#[tokio::test]
+async fn what_is_not_told_is_not_kept() {
+    let cluster = Cluster::shared(Database::demo(Backend::Postgres).await).await;
+    let app = cluster.caching(&BOUND).await;
+    let incidents = [
+        ("drop publication shoal", "create publication shoal for all tables", "there is no publication"),
+        ("alter table users replica identity default", "alter table users replica identity full", "replica identity"),
+        (
+            "alter publication shoal set (publish = 'insert')",
+            "alter publication shoal set (publish = 'insert, update, delete, truncate')",
+            "all operations",
+        ),
+    ];
+    for (index, (breaks, mends, why)) in incidents.into_iter().enumerate() {
+        warm(&app, USER).await;
+        cluster.database.execute(breaks).await;
+        is_kept(&app, "users", Some(why)).await;
+        for turn in 0..3 {
+            write_and_see(&cluster, &app, &format!("{index} {turn}")).await;
+            let seen = see(&app, None, "{ user(id: \"VXNlcjox\") { name } }").await;
+            assert_eq!((seen.near + seen.far, seen.statements), (0, 1), "{breaks}");
+        }
+        cluster.database.execute(mends).await;
+        is_kept(&app, "users", None).await;
+        warm(&app, USER).await;
+        write_and_see(&cluster, &app, &format!("{index} mended")).await;
+    }
+    assert_eq!(app.metric("shoal_cache_audit_mismatch_total", "").await, 0.0);
+}
+
+/// Neither tells of its rows.
+#[tokio::test]
+async fn a_rewrite_and_a_truncation_are_noticed() {
+    let cluster = Cluster::shared(Database::demo(Backend::Postgres).await).await;
+    let app = cluster.caching(&BOUND).await;
+    let query = "{ product(id: \"UHJvZHVjdDox\") { stock } }";
+    let stock = |data: &Value| data["product"]["stock"].as_i64().unwrap();
+    for _ in 0..3 {
+        let before = stock(&warm(&app, query).await);
+        cluster.database.execute("alter table products alter column stock type int using stock + 1").await;
+        eventually("the rewrite to be seen", async || stock(&see(&app, None, query).await.data) == before + 1).await;
+        assert_eq!(stock(&warm(&app, query).await), before + 1);
+    }
+    let tags = "{ post(id: \"UG9zdDox\") { tags { totalCount } } }";
+    cluster.database.execute("insert into post_tags select 1, id from tags on conflict do nothing").await;
+    eventually("tags", async || see(&app, None, tags).await.data["post"]["tags"]["totalCount"] != 0).await;
+    warm(&app, tags).await;
+    cluster.database.execute("truncate post_tags").await;
+    eventually("no tags", async || see(&app, None, tags).await.data["post"]["tags"]["totalCount"] == 0).await;
+    assert_eq!(warm(&app, tags).await["post"]["tags"]["totalCount"], 0);
+}
+
+#[tokio::test]
+async fn a_transaction_that_changes_very_many_rows_is_seen() {
+    let cluster = Cluster::alone().await;
+    cluster.database.execute("insert into tags (name) select 'tag ' || i from generate_series(1, 1000000) i").await;
+    let app = cluster.caching(&BOUND).await;
+    let query = "{ tag(name: \"tag 7\") { id } tags(first: 2, filter: { namePrefix: \"tag 77\" }) { nodes { name } } }";
+    let other = "{ user(id: \"VXNlcjox\") { name } }";
+    warm(&app, query).await;
+    warm(&app, other).await;
+    cluster.database.execute("update tags set name = 'new ' || name where name like 'tag %'").await;
+    eventually("the new names", async || {
+        let data = see(&app, None, query).await.data;
+        data["tag"].is_null() && data["tags"]["nodes"] == serde_json::json!([])
+    })
+    .await;
+    assert!(warm(&app, query).await["tag"].is_null());
+    eventually("the floor to be raised", async || {
+        app.metric("shoal_feed_floor_raises_total", "large_or_truncated").await == 1.0
+    })
+    .await;
+    // Others follow at once again.
+    app.caches().await;
+    warm(&app, other).await;
+    write_and_see(&cluster, &app, "after it").await;
+}
+
+#[tokio::test]
+async fn a_forgotten_transaction_is_named_while_it_keeps_the_feed_waiting() {
+    let cluster = Cluster::alone().await;
+    cluster.database.execute("begin; update users set name = name where id = 2; prepare transaction 'forgotten'").await;
+    let app = cluster.start(&BOUND).await;
+    says(&app, "the prepared transaction forgotten").await;
+    for name in ["not", "cached"] {
+        write_and_see(&cluster, &app, name).await;
+        assert!(!see(&app, None, USER).await.is_cached());
+    }
+    cluster.database.execute("rollback prepared 'forgotten'").await;
+    app.caches().await;
+    warm(&app, USER).await;
+    write_and_see(&cluster, &app, "cached").await;
+}
+
+/// It leaves the end of the log in the middle of a record, for as long as it idles.
+#[tokio::test]
+async fn an_open_transaction_that_idles_does_not_stop_the_feed() {
+    let cluster = Cluster::alone().await;
+    let app = cluster.caching(&BOUND).await;
+    let mut idle = cluster.stack.primary.connect("shoal").await;
+    sqlx::raw_sql("begin; update users set name = 'uncommitted' where id = 2").execute(&mut idle).await.unwrap();
+    for turn in 0..3 {
+        write_and_see(&cluster, &app, &format!("idle {turn}")).await;
+        warm(&app, USER).await;
+    }
+    eventually("the feed to be past what the primary was seen at", async || {
+        app.health().await["feed"]["lag_ms"].as_u64().is_some_and(|lag| lag < 1000)
+    })
+    .await;
+    idle.close().await.unwrap();
+}

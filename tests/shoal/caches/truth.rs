@@ -1,0 +1,163 @@
+//! What is written is seen, on the instance that wrote it and on others, and nothing older after it.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{BOUND, USER, rename, see, warm};
+use crate::support::cluster::Cluster;
+use crate::support::{Backend, Database, TestApp, eventually};
+
+crate::on_both!(a_warm_answer_is_that_of_the_database, own_writes_pass_the_caches);
+
+async fn a_warm_answer_is_that_of_the_database(backend: Backend) {
+    let app = TestApp::demo(backend).await;
+    app.caches().await;
+    let query = "{ posts(first: 5) { totalCount pageInfo { endCursor hasNextPage } edges { cursor
+        node { title body commentCount author { name email } tags { nodes { name } }
+            comments(first: 3) { totalCount nodes { body author { name } } } } } }
+        productBySku(sku: \"nothing\") { id } tag(name: \"nothing\") { id } }";
+    let cold = app.ask_as(None, &json!({ "query": query }), &[("cache-control", "no-cache")]).await;
+    assert_eq!(warm(&app, query).await, cold.json["data"]);
+    // The same, from what other questions have left.
+    let other = "{ posts(first: 5) { nodes { title } } }";
+    assert!(see(&app, None, other).await.is_cached());
+}
+
+async fn own_writes_pass_the_caches(backend: Backend) {
+    let app = TestApp::demo(backend).await;
+    app.caches().await;
+    for turn in 0..20 {
+        warm(&app, USER).await;
+        let name = format!("turn {turn}");
+        let token = rename(&app, &name).await;
+        assert_eq!(see(&app, Some(&token), USER).await.name(), name);
+        // On the instance that wrote, whoever asks.
+        assert_eq!(see(&app, None, USER).await.name(), name);
+    }
+}
+
+#[tokio::test]
+async fn own_writes_pass_the_caches_of_other_instances_and_lagging_replicas() {
+    let cluster = Cluster::alone().await;
+    let (here, there) = (cluster.caching(&BOUND).await, cluster.caching(&BOUND).await);
+    for paused in 0..=2 {
+        if paused > 0 {
+            cluster.on_replica(paused - 1, "select pg_wal_replay_pause()").await;
+        }
+        for turn in 0..20 {
+            warm(&there, USER).await;
+            let name = format!("{paused} {turn}");
+            let token = rename(&here, &name).await;
+            assert_eq!(see(&there, Some(&token), USER).await.name(), name, "{paused} replicas stand still");
+            assert_eq!(see(&here, Some(&token), USER).await.name(), name, "{paused} replicas stand still");
+        }
+    }
+    assert_eq!(here.metric("shoal_cache_audit_mismatch_total", "").await, 0.0);
+}
+
+/// Whoever wrote it: what was asked for after the bound shows it, and nothing that was asked for after that is older.
+#[tokio::test]
+async fn what_others_write_is_seen_within_the_bound() {
+    let cluster = Cluster::shared(Database::demo(Backend::Postgres).await).await;
+    let (here, there) = (cluster.caching(&BOUND).await, cluster.caching(&BOUND).await);
+    for turn in 0..5 {
+        warm(&here, USER).await;
+        warm(&there, USER).await;
+        let name = format!("psql {turn}");
+        cluster.database.execute(&format!("update users set name = '{name}' where id = 1")).await;
+        let written = Instant::now();
+        let mut seen = [false; 2];
+        while written.elapsed() < Duration::from_millis(1200) || seen != [true; 2] {
+            for (app, seen) in [&here, &there].into_iter().zip(&mut seen) {
+                let asked = written.elapsed();
+                let shows = see(app, None, USER).await.name() == name;
+                assert!(shows || !*seen, "what was seen went away again");
+                assert!(shows || asked < Duration::from_millis(1000), "not seen after {asked:?}");
+                *seen |= shows;
+            }
+        }
+    }
+}
+
+/// The replica's answer waits on its way while the row changes.
+#[tokio::test]
+async fn a_reader_that_stalled_before_it_filled_leaves_nothing_old() {
+    let cluster = Cluster::shared(Database::demo(Backend::Postgres).await).await;
+    let app = cluster.caching(&[]).await;
+    let before = see(&app, None, "{ user(id: \"VXNlcjox\") { name } }").await;
+    for turn in 0..5 {
+        // What is kept is void, so the next reader asks a replica.
+        cluster.database.execute("update users set name = 'old' where id = 1").await;
+        eventually("the feed to tell", async || see(&app, None, USER).await.name() == "old").await;
+        cluster.database.execute("update users set name = 'older' where id = 1").await;
+        cluster.stack.wait_for_replicas().await;
+        cluster.replicas.iter().for_each(crate::support::Gate::freeze);
+        let stalled = async { see(&app, None, USER).await };
+        let meanwhile = async {
+            eventually("a reader to wait", async || {
+                app.health().await["databases"].as_array().unwrap().iter().any(|node| node["busy"] != 0)
+            })
+            .await;
+            let name = format!("new {turn}");
+            let token = rename(&app, &name).await;
+            cluster.replicas.iter().for_each(crate::support::Gate::thaw);
+            (name, token)
+        };
+        let (stalled, (name, token)) = futures_util::future::join(stalled, meanwhile).await;
+        assert!(["old", "older", name.as_str()].contains(&stalled.name()), "{}", stalled.data);
+        for _ in 0..5 {
+            assert_eq!(see(&app, None, USER).await.name(), name);
+            assert_eq!(see(&app, Some(&token), USER).await.name(), name);
+        }
+    }
+    assert!(!before.data.is_null());
+}
+
+#[cfg(feature = "fault-points")]
+#[tokio::test]
+async fn a_writer_killed_right_after_its_commit_is_heard_of_elsewhere() {
+    let cluster = Cluster::shared(Database::demo(Backend::Postgres).await).await;
+    let there = cluster.caching(&BOUND).await;
+    let here = cluster.caching(&[("SHOAL_FAULT_POINT", "updateUser committed")]).await;
+    warm(&there, USER).await;
+    let query = "mutation { updateUser(input: { id: \"VXNlcjox\", name: \"last words\" }) { user { name } } }";
+    let body = json!({ "query": query });
+    let client = reqwest::Client::new();
+    let asked = client.post(here.at("/graphql")).json(&body).send();
+    let killed = async {
+        here.logs("stopped at a fault point").await;
+        drop(here);
+    };
+    let (answer, ()) = futures_util::future::join(asked, killed).await;
+    assert!(answer.is_err(), "it answered before it was killed");
+    eventually("the other to hear of it", async || see(&there, None, USER).await.name() == "last words").await;
+    for _ in 0..20 {
+        assert_eq!(see(&there, None, USER).await.name(), "last words");
+    }
+}
+
+/// Rows that are often served are there again before anybody asks.
+#[tokio::test]
+async fn what_is_hot_is_read_again_when_it_changes() {
+    let cluster = Cluster::shared(Database::demo(Backend::Postgres).await).await;
+    let app = cluster.caching(&[("SHOAL_CACHE__AUDIT_PER_MILLE", "1000")]).await;
+    let query = "{ user(id: \"VXNlcjox\") { name } }";
+    for _ in 0..5 {
+        warm(&app, query).await;
+    }
+    cluster.database.execute("update users set name = 'hot' where id = 1").await;
+    eventually("the row to be read again", async || {
+        app.metric("shoal_cache_refreshed_total", "outcome=\"done\"").await == 1.0
+    })
+    .await;
+    let seen = see(&app, None, query).await;
+    assert_eq!((seen.name(), seen.statements), ("hot", 0));
+    // It was not served since, so now it is not.
+    cluster.database.execute("update users set name = 'cold' where id = 1").await;
+    eventually("it to change", async || see(&app, None, query).await.name() == "cold").await;
+    assert_eq!(app.metric("shoal_cache_refreshed_total", "").await, 1.0);
+    // All of this was compared with the primary.
+    eventually("comparisons", async || app.metric("shoal_cache_audits_total", "outcome=\"same\"").await > 3.0).await;
+    assert_eq!(app.metric("shoal_cache_audit_mismatch_total", "").await, 0.0);
+}
