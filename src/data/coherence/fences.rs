@@ -69,16 +69,21 @@ pub struct Fences {
 
 impl Default for Fences {
     fn default() -> Self {
+        Self::with(SLOTS)
+    }
+}
+
+impl Fences {
+    /// Of the first slots only, if not of all.
+    pub(super) fn with(slots: usize) -> Self {
         Self {
-            slots: std::iter::repeat_with(AtomicU64::default).take(SLOTS).collect(),
+            slots: std::iter::repeat_with(AtomicU64::default).take(slots).collect(),
             floor: AtomicU64::default(),
             told: AtomicU64::default(),
             applied: AtomicU64::default(),
         }
     }
-}
 
-impl Fences {
     /// The position through which the fences are complete. Load it before any fence is looked at.
     pub fn applied(&self) -> Position {
         Position(self.applied.load(Ordering::Acquire))
@@ -156,5 +161,13 @@ impl Fences {
     pub fn needed(&self, slots: impl IntoIterator<Item = Slot>, applied: Position, demand: Demand) -> Position {
         let fence = self.fence(slots);
         if applied >= demand.position() { fence } else { fence.max(demand.position()) }
+    }
+}
+
+#[cfg(test)]
+impl Fences {
+    /// How far it was told. Nobody but the feed's own rule asks for it, and tests.
+    pub(super) fn told(&self) -> Position {
+        Position(self.told.load(Ordering::Acquire))
     }
 }

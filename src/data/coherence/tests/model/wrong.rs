@@ -1,0 +1,106 @@
+//! What must not be served.
+
+use super::Protocol;
+use super::mutant::Mutant;
+use super::state::{Entry, Feed, Instance, KEYS, Look, State, Table, at};
+use crate::data::coherence::{Demand, Fences, Verdict};
+
+/// What is wrong with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// It does not show a commit whose writer, or who has seen it, is asking.
+    OwnWrite,
+    /// It does not show what everybody is to see by now.
+    Bound,
+    /// It does not show what the instance was told of.
+    Known,
+}
+
+impl Protocol {
+    /// What is wrong with any answer that could be given now. An instance that has not noticed a failover is not judged:
+    /// it has until its last observation of the old primary is older than the bound allows.
+    pub fn wrong(&self, state: &State) -> Option<Wrong> {
+        let instances = &state.instances[..self.scenario.instances];
+        let serves = |of: &&Instance| {
+            of.universe == state.universe && (self.is_strict() || matches!(of.feed, Feed::Follows { .. }))
+        };
+        instances.iter().filter(serves).find_map(|of| {
+            let of_tiers = self.kept(state, of).find_map(|(key, entry)| self.wrong_to_serve(state, of, key, entry));
+            of_tiers.or_else(|| self.wrong_to_land(state, of))
+        })
+    }
+
+    /// The whole protocol keeps more than it promises: it never serves less than an instance was told of, shows what is
+    /// before the bound even if the primary does not show it yet, and all that also while the feed does not follow. A rule
+    /// that is left out must be noticed by clients.
+    fn is_strict(&self) -> bool {
+        self.without.is_none()
+    }
+
+    /// What there is in the tiers of an instance, by key.
+    fn kept<'a>(&'a self, state: &'a State, of: &'a Instance) -> impl Iterator<Item = (usize, Entry)> + 'a {
+        (0..KEYS).flat_map(|key| [(key, state.far[key]), (key, of.near[key])]).filter_map(|(key, entry)| {
+            let is_found = |entry: &Entry| entry.universe == of.universe || self.lacks(Mutant::OneUniverse);
+            Some((key, entry.filter(is_found)?))
+        })
+    }
+
+    /// Whoever demands the first commit that is missing is the first to get a wrong answer.
+    fn wrong_to_serve(&self, state: &State, of: &Instance, key: usize, entry: Entry) -> Option<Wrong> {
+        let missing = state.missing(key, entry.universe, entry.shows)?;
+        let is_shown = state.shown & 1 << missing != 0;
+        let (fences, applied) = match of.look {
+            Some(Look::Applied(applied)) => (of.fences, applied),
+            Some(Look::Fences(fences)) => (fences, of.fences.applied),
+            None => (of.fences, of.fences.applied),
+        };
+        let serves = |token, bound| self.serves(&fences, entry.stamp, key, applied, token, bound);
+        if is_shown && serves(missing, 0) {
+            Some(Wrong::OwnWrite)
+        } else if (is_shown || self.is_strict()) && serves(0, missing) {
+            Some(Wrong::Bound)
+        } else {
+            (self.is_strict() && missing <= fences.told && serves(0, 0)).then_some(Wrong::Known)
+        }
+    }
+
+    /// The rule, or what a mutant makes of it.
+    fn serves(&self, fences: &Table, stamp: u8, key: usize, applied: u8, token: u8, bound: u8) -> bool {
+        let token = if self.lacks(Mutant::NoToken) { 0 } else { token };
+        let bound = if self.lacks(Mutant::NoBound) { 0 } else { bound };
+        let verdict = if self.lacks(Mutant::NoFence) {
+            let demand = Demand { token: at(token), bound: at(bound) };
+            Fences::with(0).judge(at(stamp), [], at(applied), demand)
+        } else {
+            fences.judge(stamp, key, applied, token, bound)
+        };
+        verdict == Verdict::Serves
+    }
+
+    /// What a load brought goes to whoever joined it, by the rule; what a replica was asked for also to whom it was
+    /// asked for, as it is. To those for whom a primary was asked it shows whatever they can know of.
+    fn wrong_to_land(&self, state: &State, of: &Instance) -> Option<Wrong> {
+        let load = of.load?;
+        let (key, shows) = (usize::from(load.key), load.shows?);
+        let is_joined = load.universe == of.universe || self.lacks(Mutant::FlightsOutlive);
+        let entry = Entry { universe: load.universe, stamp: load.stamp, shows };
+        let missing = state.missing(key, load.universe, shows)?;
+        let joined = is_joined.then(|| self.wrong_to_serve(state, of, key, entry)).flatten();
+        let unseen = self.lacks(Mutant::NoSecondLook) && state.shown & 1 << missing != 0;
+        let for_whom = load.asked.filter(|_| is_joined).and_then(|asked| {
+            let is_known = self.is_strict() && missing <= asked.told;
+            if missing <= asked.demand { Some(Wrong::Bound) } else { is_known.then_some(Wrong::Known) }
+        });
+        joined.or_else(|| unseen.then_some(Wrong::OwnWrite)).or(for_whom)
+    }
+
+    /// Whether a tier serves a value, that shows something that was written, to whoever wrote it.
+    pub fn serves_what_was_written(&self, state: &State) -> bool {
+        state.instances[..self.scenario.instances].iter().any(|of| {
+            self.kept(state, of).any(|(key, entry)| {
+                let served = |written| self.serves(&of.fences, entry.stamp, key, of.fences.applied, written as u8, 0);
+                entry.shows.checked_ilog2().is_some_and(served)
+            })
+        })
+    }
+}
