@@ -49,7 +49,8 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     let far = config.redis.url.as_ref().map(Far::open).transpose()?;
     let (sources, dirty) = Sources::open(databases.clone(), graphql::declarations(), config.cache.clone(), far)?;
     let cache = sources.cache.clone();
-    let writes = Writes::new(databases.clone(), Arc::new((Invalidate(cache.clone()), CountChanges)));
+    let invalidate = Invalidate { cache: cache.clone(), alone: config.database.url.is_none() };
+    let writes = Writes::new(databases.clone(), Arc::new((invalidate, CountChanges)));
     let feed = Feed::start(&databases, &cache, dirty)?;
     let draining = Arc::new(AtomicBool::new(false));
     let server = Server {

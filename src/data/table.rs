@@ -85,8 +85,8 @@ impl Table {
         self.is_source = true;
     }
 
-    /// Tells `touch` what a change touches.
-    pub fn touched(&self, change: &Change, touch: &mut impl FnMut(Slot)) {
+    /// Tells `touch` what a change touches; `derives` if nothing tells what the database derives from it.
+    pub fn touched(&self, change: &Change, derives: bool, touch: &mut impl FnMut(Slot)) {
         let table = self.name;
         if let [key] = &change.key[..] {
             touch(Dependency::Row { table, key }.slot());
@@ -95,7 +95,7 @@ impl Table {
                 touch(Dependency::Row { table, key: old }.slot());
             }
         }
-        if self.is_source {
+        if derives && self.is_source {
             touch(Dependency::Sources(table).slot());
         }
         let same = |(old, new): (&Image, &Image)| {

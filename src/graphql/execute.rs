@@ -89,7 +89,7 @@ impl Executor {
         }
         // What a mutation shows is the state that it made, or a later one.
         let after_write = operation.is_some_and(|operation| operation.ty == OperationType::Mutation);
-        let seen = sources.databases.recognise(tokens.iter().map(String::as_str));
+        let seen = sources.databases.recognise(&tokens).await;
         let needs = Needs::new(client, seen.position).latest(latest).after_write(after_write);
         let graph = if document.is_known_valid(&request.variables) { trusting } else { graph };
         let is_seen_whole = document.is_seen_whole(&request.variables);

@@ -11,15 +11,19 @@ use crate::data::write::AfterCommit;
 
 /// Raises the fences of what was committed.
 #[derive(Clone)]
-pub struct Invalidate(pub Cache);
+pub struct Invalidate {
+    pub cache: Cache,
+    /// Whether nobody else tells of changes, not even of what triggers do: on the embedded database.
+    pub alone: bool,
+}
 
 impl AfterCommit for Invalidate {
     fn committed(&self, token: Token, changes: &[Change]) {
-        let Some(history) = self.0.histories().of(token.universe) else { return };
-        let tables = &self.0.declared().tables;
+        let Some(history) = self.cache.histories().of(token.universe) else { return };
+        let tables = &self.cache.declared().tables;
         for change in changes {
             if let Some(table) = tables.find(change.table) {
-                table.touched(change, &mut |slot| history.fences.raise([slot], token.position));
+                table.touched(change, self.alone, &mut |slot| history.fences.raise([slot], token.position));
             }
         }
     }

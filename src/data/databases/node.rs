@@ -170,6 +170,14 @@ impl Node {
         let _ = self.state.subscribe().wait_for(|state| *state != State::Unknown).await;
     }
 
+    /// Waits until it has been asked once more, from now on.
+    pub async fn asked_anew(&self) {
+        let now = Instant::now();
+        self.hurry.notify_one();
+        let is_later = |state: &State| matches!(state, State::Up(survey) if survey.asked >= now);
+        let _ = self.state.subscribe().wait_for(is_later).await;
+    }
+
     /// Waits until it is known to be at a position.
     pub async fn reaches(&self, position: Position) {
         self.hurry.notify_one();

@@ -1,5 +1,7 @@
 //! Tokens, as this process gives and takes them.
 
+use std::time::Duration;
+
 use metrics::counter;
 use sea_orm::{ConnectionTrait, Statement};
 use serde::{Deserialize, Serialize};
@@ -29,12 +31,25 @@ pub struct Seen {
     pub is_void: bool,
 }
 
+/// How long a request waits to learn whether its token is of a universe that is new.
+const FOREIGN_WAIT: Duration = Duration::from_millis(25);
+
 impl Databases {
     /// Reads the tokens that a client brought. One that is malformed, forged or of another universe is ignored.
-    pub fn recognise<'a>(&self, tokens: impl Iterator<Item = &'a str>) -> Seen {
+    ///
+    /// A token that was signed here in another universe may be of one that this instance has not seen yet: another has
+    /// noticed a failover before. So the primary is asked first, if it answers at once.
+    pub async fn recognise(&self, texts: &[String]) -> Seen {
         let mut seen = Seen::default();
-        for text in tokens {
-            let token = self.shared.keys.get().and_then(|keys| keys.read(text));
+        if texts.is_empty() {
+            return seen;
+        }
+        let read = |text: &String| self.shared.keys.get().and_then(|keys| keys.read(text));
+        let tokens: Vec<_> = texts.iter().map(read).collect();
+        if tokens.iter().flatten().any(|token| Some(token.universe) != self.universe()) {
+            let _ = tokio::time::timeout(FOREIGN_WAIT, self.shared.primary.asked_anew()).await;
+        }
+        for token in tokens {
             let outcome = match token {
                 Some(Token { universe, position }) if Some(universe) == self.universe() => {
                     seen.position = seen.position.max(Some(position));

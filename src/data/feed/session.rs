@@ -239,7 +239,7 @@ impl Following<'_> {
             {
                 self.pending.dirty.entry(table.name).or_default().push(key.clone());
             }
-            table.touched(&change, &mut |slot| {
+            table.touched(&change, false, &mut |slot| {
                 touched.insert(slot);
             });
         }

@@ -14,7 +14,7 @@ use metrics::counter;
 
 use super::load::{Asked, Kept, Load, Loaded};
 use super::{Cached, Sources};
-use crate::data::cache::{Miss, Place};
+use crate::data::cache::{History, Miss, Place};
 use crate::data::databases::Needs;
 use crate::data::error::Error;
 
@@ -29,6 +29,8 @@ struct Flight<S: Cached> {
     landing: Shared<BoxFuture<'static, Arc<Landing<S>>>>,
     /// Whether a database may have been asked already.
     sent: Arc<AtomicBool>,
+    /// The history whose positions its stamps are.
+    history: Arc<History>,
     flights: Arc<Flights>,
     places: Vec<Place>,
 }
@@ -115,16 +117,27 @@ impl Flights {
         asked: &Asked<S>,
         keys: Vec<S::Key>,
     ) -> (Option<(Arc<Flight<S>>, Vec<S::Key>)>, Vec<Joined<S>>) {
+        // Dropped after the lock is given back: the last handle of a flight takes it.
+        let mut foreign = Vec::new();
         let mut open = self.lock();
         let (mut others, mut places, mut own) = (Vec::<Joined<S>>::new(), Vec::new(), Vec::new());
         for key in keys {
             let place = asked.place(&key);
-            let flight = open.get(&place).and_then(Weak::upgrade).and_then(|flight| flight.downcast().ok());
-            let Some(flight): Option<Arc<Flight<S>>> = flight else {
+            let flight: Option<Arc<Flight<S>>> =
+                open.get(&place).and_then(Weak::upgrade).and_then(|flight| flight.downcast().ok());
+            // One of before a failover says nothing in this history.
+            let is_ours = |flight: &Arc<Flight<S>>| Arc::ptr_eq(&flight.history, &asked.view.history);
+            let Some(flight) = flight else {
                 places.push(place);
                 own.push(key);
                 continue;
             };
+            if !is_ours(&flight) {
+                foreign.push(flight);
+                places.push(place);
+                own.push(key);
+                continue;
+            }
             let key = (key, !flight.sent.load(Ordering::SeqCst));
             match others.iter_mut().find(|joined| Arc::ptr_eq(&joined.flight, &flight)) {
                 Some(joined) => joined.keys.push(key),
@@ -140,7 +153,8 @@ impl Flights {
         }
         let sent = Arc::new(AtomicBool::new(false));
         let landing = fly(sources.clone(), needs.clone(), asked.clone(), own.clone(), sent.clone()).boxed().shared();
-        let flight = Arc::new(Flight { landing, sent, flights: self.clone(), places });
+        let flight =
+            Arc::new(Flight { landing, sent, history: asked.view.history.clone(), flights: self.clone(), places });
         for place in &flight.places {
             let flight: Arc<dyn Any + Send + Sync> = flight.clone();
             open.insert(place.clone(), Arc::downgrade(&flight));
@@ -189,6 +203,7 @@ impl<S: Cached> Landing<S> {
         match loaded.stamp {
             // What the primary was asked after somebody had asked for it shows whatever they had seen.
             _ if was_before && is_primary => true,
+            // What a replica had to show was settled after that, so it passed all fences as they were then.
             Some(stamp) if was_before && stamp >= asked.view.demand.position() => true,
             Some(stamp) => passes(stamp),
             None => false,
