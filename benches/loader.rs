@@ -30,6 +30,7 @@ use shoal::data::loader::Loaders;
 use shoal::data::page::{PageArgs, PageLimits, PageSpec};
 use shoal::data::scalar::Scalar;
 use shoal::data::sql::Dialect;
+use shoal::data::table::Tables;
 use tokio::runtime::Runtime;
 use tokio::task::unconstrained;
 
@@ -99,7 +100,7 @@ fn decoding(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("decoding");
     group.bench_function("page", |bencher| {
-        let decode = |rows: Vec<QueryResult>| source.values(&parents, rows).unwrap();
+        let decode = |rows: Vec<QueryResult>| source.values(&parents, rows, &Tables::default()).unwrap();
         assert_eq!(decode(rows(&page))[&parents[0]].rows.len(), 100);
         bencher.iter_batched(|| rows(&page), decode, BatchSize::SmallInput);
     });
@@ -123,7 +124,7 @@ fn cursors(criterion: &mut Criterion) {
     let parents = [Scalar::Int(1)];
     let source = Pages { listing: listing(), page: page(&PageArgs::default()) };
     let rows = database.query_all_raw(source.statement(Dialect::Sqlite, &parents));
-    let found = source.values(&parents, runtime.block_on(rows).unwrap()).unwrap();
+    let found = source.values(&parents, runtime.block_on(rows).unwrap(), &Tables::default()).unwrap();
     let cursor = &found[&parents[0]].cursors[0];
     let args = PageArgs { after: Some(cursor.encode(&source.listing)), ..PageArgs::default() };
 

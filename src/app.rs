@@ -46,7 +46,7 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     config.fault_point.iter().for_each(|step| crate::data::write::fault::stop_at(step.clone()));
     let databases = Databases::open(&config.database).await?;
     databases.watch(&config.token).await?;
-    let far = config.redis.url.as_ref().map(Far::open).transpose()?;
+    let far = Far::open(&config.redis)?;
     let (sources, dirty) = Sources::open(databases.clone(), graphql::declarations(), config.cache.clone(), far)?;
     let cache = sources.cache.clone();
     let invalidate = Invalidate { cache: cache.clone(), alone: config.database.url.is_none() };

@@ -10,8 +10,8 @@ use figment::error::{Actual, Kind};
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
-use crate::data::secret::SecretUrl;
-use crate::data::{cache, databases};
+use crate::data::cache::{self, far};
+use crate::data::databases;
 use crate::graphql::context;
 
 /// All settings.
@@ -20,7 +20,7 @@ use crate::graphql::context;
 pub struct Config {
     pub http: Http,
     pub database: databases::Settings,
-    pub redis: Redis,
+    pub redis: far::Settings,
     pub cache: cache::Settings,
     pub token: databases::TokenSettings,
     pub graphql: context::Settings,
@@ -42,13 +42,6 @@ pub struct Http {
     pub graphiql: bool,
     /// How long requests in work may take after a signal to stop, in milliseconds.
     pub drain_timeout_ms: u64,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Redis {
-    /// The far tier, `redis://…`; without it there is none.
-    pub url: Option<SecretUrl>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -84,7 +77,7 @@ impl Default for Config {
                 drain_timeout_ms: 10_000,
             },
             database: databases::Settings::default(),
-            redis: Redis { url: None },
+            redis: far::Settings::default(),
             cache: cache::Settings::default(),
             token: databases::TokenSettings::default(),
             graphql: context::Settings {
@@ -94,7 +87,8 @@ impl Default for Config {
                 max_nodes: 100,
                 document_cache_bytes: 8 << 20,
             },
-            log: Log { filter: "info,sqlx=warn,sea_orm_migration=warn".to_owned(), format: LogFormat::Text },
+            // What the client of Redis would say of each node and retry, the far tier says once.
+            log: Log { filter: "info,redis=off,sqlx=warn,sea_orm_migration=warn".to_owned(), format: LogFormat::Text },
             #[cfg(feature = "fault-points")]
             fault_point: None,
         }

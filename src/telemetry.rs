@@ -10,6 +10,8 @@ use crate::config::{Log, LogFormat};
 
 /// Seconds, from a cache hit to a hopeless query.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Seconds of an answer from the far tier, which is useless when it is not quick.
+const FAR_SECONDS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0];
 /// Keys of a batch.
 const KEYS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 
@@ -33,6 +35,7 @@ pub fn log(settings: &Log) -> Result<(), Box<dyn std::error::Error + Send + Sync
 pub fn metrics() -> Result<PrometheusHandle, Box<dyn std::error::Error + Send + Sync>> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+        .set_buckets_for_metric(Matcher::Full("shoal_far_seconds".to_owned()), FAR_SECONDS)?
         .set_buckets_for_metric(Matcher::Full("shoal_batch_keys".to_owned()), KEYS)?
         .install_recorder()?;
     describe_counter!("shoal_http_requests_total", "HTTP requests answered, by route and status");
@@ -55,6 +58,15 @@ pub fn metrics() -> Result<PrometheusHandle, Box<dyn std::error::Error + Send + 
     describe_histogram!("shoal_batch_keys", Unit::Count, "Keys loaded together, by source and kind");
     describe_gauge!("shoal_pool_connections", "Connections open, by node");
     describe_gauge!("shoal_pool_idle", "Connections open and idle, by node");
+    describe_counter!("shoal_far_requests_total", "Batches for the far tier, by command and outcome");
+    describe_histogram!(
+        "shoal_far_seconds",
+        Unit::Seconds,
+        "Time of a batch that was sent to the far tier, by command"
+    );
+    describe_gauge!("shoal_far_breaker_open", "Whether the far tier is left alone because it failed");
+    describe_counter!("shoal_far_fills_dropped_total", "Entries that were not written to the far tier");
+    describe_counter!("shoal_far_bytes_total", Unit::Bytes, "Values read from the far tier and written, by direction");
     Ok(handle)
 }
 

@@ -52,7 +52,8 @@ pub async fn run(bench: &Bench, servers: &Servers, classes: &[Class], options: &
     for (_, server) in &tiers {
         follows(server).await;
     }
-    let reading: Vec<_> = classes.iter().filter(|class| !class.requests.iter().any(|request| request.writes())).collect();
+    let reading: Vec<_> =
+        classes.iter().filter(|class| !class.requests.iter().any(|request| request.writes())).collect();
     let mut rounds: Vec<Vec<Vec<Figures>>> = reading.iter().map(|_| vec![Vec::new(); tiers.len() + 1]).collect();
     for round in 0..=options.rounds {
         for (class, figures) in reading.iter().zip(&mut rounds) {

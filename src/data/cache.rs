@@ -4,7 +4,7 @@
 //! each time. Nothing here asks a database; [`fetch`](super::fetch) does, and fills.
 
 mod envelope;
-mod far;
+pub mod far;
 mod history;
 mod invalidate;
 mod near;

@@ -252,7 +252,7 @@ struct Tally {
 }
 
 fn hit<T>(meters: &Meters, entry: &Entry<T>, now: Instant) {
-    if entry.hit() % AGES == 0 {
+    if entry.hit().is_multiple_of(AGES) {
         meters.age.record(now.saturating_duration_since(entry.filled));
     }
 }

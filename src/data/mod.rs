@@ -29,7 +29,7 @@ pub mod record;
 pub mod scalar;
 pub mod secret;
 pub mod sql;
-mod table;
+pub mod table;
 pub mod write;
 
 pub use databases::{Databases, Needs};

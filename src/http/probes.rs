@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::Server;
-use crate::data::cache::Usage;
+use crate::data::cache::{Far, Usage};
 use crate::data::databases::Health;
 use crate::data::feed::{self, Feed};
 
@@ -44,6 +44,9 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     feed: Option<feed::Health>,
     cache: Usage,
+    /// Whether requests ask Redis: `closed` if they do, `open` or `probing` if not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redis_breaker: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -64,7 +67,9 @@ pub async fn health(State(server): State<Server>) -> Response {
     let feed = server.feed.as_ref().map(Feed::health);
     let (status, state) = judge(&databases, redis, feed.as_ref().map(|feed| feed.follows));
     let code = if status == Status::Unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    (code, Json(Report { status, state, databases, redis, feed, cache: server.cache.usage() })).into_response()
+    let redis_breaker = server.cache.far().map(Far::state);
+    let cache = server.cache.usage();
+    (code, Json(Report { status, state, databases, redis, redis_breaker, feed, cache })).into_response()
 }
 
 /// The first row that applies, worst first. The primary comes first among the databases.

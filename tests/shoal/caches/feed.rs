@@ -145,6 +145,7 @@ async fn a_transaction_that_changes_very_many_rows_is_seen() {
     let other = "{ user(id: \"VXNlcjox\") { name } }";
     warm(&app, query).await;
     warm(&app, other).await;
+    let raised = app.metric("shoal_feed_floor_raises_total", "").await;
     cluster.database.execute("update tags set name = 'new ' || name where name like 'tag %'").await;
     eventually("the new names", async || {
         let data = see(&app, None, query).await.data;
@@ -153,7 +154,8 @@ async fn a_transaction_that_changes_very_many_rows_is_seen() {
     .await;
     assert!(warm(&app, query).await["tag"].is_null());
     eventually("the floor to be raised", async || {
-        app.metric("shoal_feed_floor_raises_total", "large_or_truncated").await == 1.0
+        // By the transaction, or by a new slot where the old one fell silent over it.
+        app.metric("shoal_feed_floor_raises_total", "").await > raised
     })
     .await;
     // Others follow at once again.
