@@ -27,7 +27,9 @@
 //!     condition  a test of a column           page       what may be asked of a list; cursors
 //!     scalar     a value of a column          sql        text and parameters for both databases
 //!     find       one statement per batch: rows, columns, pages, counts, aggregates
-//!     fetch      from wherever a value may come; caches go here     cache  the tiers
+//!     fetch      from wherever a value may come: near, far, a database; one flight for equal loads
+//!     cache      the tiers, what they keep and for how long       declared, table  what a change touches
+//!     coherence  stamp and fence: the rule, pure                  feed   the log of the primary, which raises fences
 //!     loader     batching within a request, dispatched at quiescence
 //!     databases  primary and replicas: begin(), read(needs); who is how far, who answers
 //!     position   places in a history, and the tokens that carry them
@@ -49,6 +51,8 @@
 //! - No bulky column is read that was not asked for; nothing selects `*`.
 //! - A client never sees a cause, a SQL text or a path; the log has them, under the request's id.
 //! - Replicas are opened read-only.
+//! - What comes from a tier passed the rule of `coherence` for the request that gets it; a payload never comes from one.
+//! - What is not declared is not cached, and neither is a table whose changes are not all told.
 //! - A read shows what its client has done, by its token, and whatever is older than the bound; or it says that it cannot
 //!   know. A position is only compared with those of its universe.
 

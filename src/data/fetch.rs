@@ -11,6 +11,8 @@ mod flight;
 mod kept;
 mod load;
 mod refresh;
+#[cfg(test)]
+mod tests;
 
 use std::cell::Cell;
 use std::collections::HashMap;

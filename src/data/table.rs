@@ -142,3 +142,6 @@ impl Tables {
         Ok(FixedState::default().hash_one(listed.collect::<Result<Vec<_>, _>>()?))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,7 +65,7 @@ pub async fn health(State(server): State<Server>) -> Response {
     };
     let databases = server.databases.health();
     let feed = server.feed.as_ref().map(Feed::health);
-    let (status, state) = judge(&databases, redis, feed.as_ref().map(|feed| feed.follows));
+    let (status, state) = judge(&databases, redis, feed.as_ref());
     let code = if status == Status::Unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let redis_breaker = server.cache.far().map(Far::state);
     let cache = server.cache.usage();
@@ -73,7 +73,7 @@ pub async fn health(State(server): State<Server>) -> Response {
 }
 
 /// The first row that applies, worst first. The primary comes first among the databases.
-fn judge(databases: &[Health], redis: Option<bool>, feed: Option<bool>) -> (Status, &'static str) {
+fn judge(databases: &[Health], redis: Option<bool>, feed: Option<&feed::Health>) -> (Status, &'static str) {
     let (primary, replicas) = databases.split_first().map_or((false, databases), |(first, rest)| (first.usable, rest));
     let lost = replicas.iter().filter(|node| !node.usable).count();
     match (primary, lost) {
@@ -82,7 +82,8 @@ fn judge(databases: &[Health], redis: Option<bool>, feed: Option<bool>) -> (Stat
         (true, _) if redis == Some(false) => (Status::Unavailable, "no redis"),
         (true, lost) if lost > 0 && lost == replicas.len() => (Status::Degraded, "no replica"),
         (true, lost) if lost > 0 => (Status::Degraded, "a replica is lost"),
-        (true, _) if feed == Some(false) => (Status::Degraded, "no feed"),
+        (true, _) if feed.is_some_and(|feed| !feed.follows) => (Status::Degraded, "no feed"),
+        (true, _) if feed.is_some_and(|feed| !feed.not_kept.is_empty()) => (Status::Degraded, "a table is not cached"),
         (true, _) => (Status::Ok, "all is well"),
     }
 }
@@ -104,9 +105,14 @@ mod tests {
         let nodes = |usable: &[bool]| -> Vec<Health> {
             usable.iter().map(|&usable| Health { usable, ..Health::default() }).collect()
         };
-        let state = |usable: &[bool], redis| judge(&nodes(usable), redis, Some(true)).1;
-        assert_eq!(judge(&nodes(&[true]), None, Some(false)), (Status::Degraded, "no feed"));
-        assert_eq!(judge(&nodes(&[true, false]), None, Some(false)).1, "no replica");
+        let good = feed::Health { follows: true, ..feed::Health::default() };
+        let state = |usable: &[bool], redis| judge(&nodes(usable), redis, Some(&good)).1;
+        let lost = feed::Health::default();
+        assert_eq!(judge(&nodes(&[true]), None, Some(&lost)), (Status::Degraded, "no feed"));
+        assert_eq!(judge(&nodes(&[true, false]), None, Some(&lost)).1, "no replica");
+        let not_kept = vec![feed::NotKept { table: "tags".to_owned(), why: "it is not logged".to_owned() }];
+        let partial = feed::Health { follows: true, not_kept, ..feed::Health::default() };
+        assert_eq!(judge(&nodes(&[true]), None, Some(&partial)), (Status::Degraded, "a table is not cached"));
         assert_eq!(state(&[true], None), "all is well");
         assert_eq!(state(&[true, true, true], Some(true)), "all is well");
         assert_eq!(state(&[true, false, true], Some(true)), "a replica is lost");

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::graph::{Connection, Graph};
 use crate::model::global;
-use crate::support::{Backend, Database, TestApp, command, eventually};
+use crate::support::{Backend, CACHES_OFF, Database, TestApp, command, eventually};
 use judge::{BIG, Plan, Request, plans};
 use values::Values;
 
@@ -42,6 +42,7 @@ impl Planned {
         let environment = [
             ("PGOPTIONS", options),
             ("REPLICA_URLS", ""),
+            CACHES_OFF,
             ("SHOAL_LOG__FORMAT", "json"),
             ("SHOAL_LOG__FILTER", "info,sqlx::postgres::notice=info"),
         ];

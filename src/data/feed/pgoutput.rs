@@ -204,3 +204,6 @@ impl<'a> Bytes<'a> {
         std::str::from_utf8(text).map_err(|_| Unreadable)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! What is kept, and what is not by any accident.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{DbErr, QueryResult, Statement};
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use super::*;
+use crate::data::cache::Space;
+use crate::data::coherence::{Dependency, Slots};
+use crate::data::databases;
+use crate::data::declared::Declared;
+use crate::data::find::{Counts, Pages, Rows, Source};
+use crate::data::list::{List, Path};
+use crate::data::page::{PageArgs, PageLimits, PageSpec};
+use crate::data::record::Record;
+use crate::data::scalar::Scalar;
+use crate::data::sql::{Dialect, Sql};
+use crate::data::table::Tables;
+
+mod part {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
+    #[sea_orm(table_name = "parts")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub whole_id: i64,
+        pub name: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl Record for Model {
+        type Entity = Entity;
+        type Key = i64;
+
+        fn key(&self) -> i64 {
+            self.id
+        }
+    }
+}
+
+fn list(name: &'static str) -> &'static List<part::Model> {
+    let list = List::children(name, part::Column::WholeId).path(Path::by(part::Column::Id).ascending());
+    Box::leak(Box::new(list))
+}
+
+/// An embedded database, and what reads of it through the tiers.
+struct World {
+    _dir: TempDir,
+    sources: Sources,
+}
+
+impl World {
+    async fn of(declare: impl FnOnce(&mut Declarations)) -> Self {
+        let dir = TempDir::new().unwrap();
+        let settings = databases::Settings { data_dir: dir.path().to_owned(), ..databases::Settings::default() };
+        let databases = Databases::open(&settings).await.unwrap();
+        for sql in [
+            "create table parts (id integer primary key, whole_id integer not null, name text not null)",
+            "insert into parts values (1, 7, 'a'), (2, 7, 'b'), (3, 8, 'c')",
+            "create table secrets (id integer primary key)",
+        ] {
+            sea_orm::ConnectionTrait::execute_unprepared(databases.writer(), sql).await.unwrap();
+        }
+        let mut declarations = Declarations::default();
+        declare(&mut declarations);
+        let (sources, _) = Sources::open(databases, declarations, cache::Settings::default(), None).unwrap();
+        Self { _dir: dir, sources }
+    }
+
+    /// Asks twice; the statements of each.
+    async fn twice<S: Cached>(&self, source: &S, keys: &[S::Key]) -> [u32; 2] {
+        let mut statements = [0; 2];
+        for statements in &mut statements {
+            let ledger = Arc::new(Ledger::default());
+            let fetcher = Fetcher::new(self.sources.clone(), Needs::default(), ledger.clone());
+            fetcher.fetch(source, keys).await.unwrap();
+            *statements = ledger.batches().iter().map(|batch| batch.statements).sum();
+        }
+        statements
+    }
+}
+
+fn page(list: &'static List<part::Model>) -> Pages<part::Model> {
+    let listing = list.select(Vec::new(), None).unwrap();
+    let page = PageSpec::new(&PageArgs::default(), PageLimits { default: 2, max: 2 }, &listing).unwrap();
+    Pages { listing, page }
+}
+
+#[tokio::test]
+async fn what_is_declared_is_kept_and_what_is_not_is_read_each_time() {
+    let (known, unknown) = (list("whole.parts"), list("whole.other_parts"));
+    let world = World::of(|declarations| {
+        declarations.rows::<part::Model>().list(known);
+    })
+    .await;
+    let whole = [Scalar::Int(7)];
+    assert_eq!(world.twice(&Rows::<part::Model>::new(), &[3, 4]).await, [1, 0], "found or not");
+    assert_eq!(world.twice(&page(known), &whole).await, [1, 0]);
+    assert_eq!(world.twice(&page(unknown), &whole).await, [1, 1]);
+    let count = |list: &'static List<part::Model>| Counts { listing: list.select(Vec::new(), None).unwrap(), cap: 10 };
+    assert_eq!(world.twice(&count(known), &whole).await, [1, 0]);
+    assert_eq!(world.twice(&count(unknown), &whole).await, [1, 1]);
+
+    let nothing = World::of(|_| ()).await;
+    assert_eq!(nothing.twice(&Rows::<part::Model>::new(), &[3]).await, [1, 1]);
+    assert_eq!(nothing.twice(&page(known), &whole).await, [1, 1]);
+}
+
+/// It knows where it would like to be kept, and reads of a table that nobody has declared.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Planted(&'static [&'static str]);
+
+impl Source for Planted {
+    type Key = i64;
+    type Value = i64;
+
+    fn name(&self) -> &'static str {
+        "parts"
+    }
+
+    fn kind(&self) -> &'static str {
+        "planted"
+    }
+
+    fn statement(&self, dialect: Dialect, _: &[i64]) -> Statement {
+        let mut sql = Sql::new(dialect);
+        sql.push("select count(*) as n from secrets");
+        sql.statement()
+    }
+
+    fn values(&self, keys: &[i64], rows: Vec<QueryResult>, _: &Tables) -> Result<HashMap<i64, i64>, DbErr> {
+        let count = rows[0].try_get_by::<i64, _>("n")?;
+        Ok(keys.iter().map(|key| (*key, count)).collect())
+    }
+}
+
+impl Cached for Planted {
+    type Kept = i64;
+
+    fn space(&self, _: &Declared) -> Option<Space> {
+        Some(Space::of("parts", "planted"))
+    }
+
+    fn tables(&self) -> Vec<&'static str> {
+        self.0.to_vec()
+    }
+
+    fn scalar(&self, key: &i64) -> Scalar {
+        (*key).into()
+    }
+
+    fn dependencies(&self, _: &i64) -> Slots {
+        Slots::one(Dependency::Table("parts"))
+    }
+
+    fn keep(&self, value: &i64) -> i64 {
+        *value
+    }
+
+    async fn restore(&self, _: &Fetcher, kept: Vec<(i64, i64)>) -> Result<Restored<Self>, Error> {
+        Ok(Restored::whole(kept))
+    }
+}
+
+#[tokio::test]
+async fn what_reads_of_an_undeclared_table_is_never_kept() {
+    let world = World::of(|declarations| {
+        declarations.rows::<part::Model>();
+    })
+    .await;
+    assert_eq!(world.twice(&Planted(&["parts", "secrets"]), &[1]).await, [1, 1]);
+    assert_eq!(world.twice(&Planted(&["parts"]), &[1]).await, [1, 0]);
+}
+
+#[tokio::test]
+async fn what_shows_a_write_never_comes_from_a_tier() {
+    let world = World::of(|declarations| {
+        declarations.rows::<part::Model>();
+    })
+    .await;
+    let rows = Rows::<part::Model>::new();
+    assert_eq!(world.twice(&rows, &[1]).await, [1, 0]);
+    for needs in [Needs::default().after_write(true), Needs::default().latest(true)] {
+        let ledger = Arc::new(Ledger::default());
+        Fetcher::new(world.sources.clone(), needs, ledger.clone()).fetch(&rows, &[1]).await.unwrap();
+        assert_eq!(ledger.batches()[0].statements, 1);
+    }
+}
