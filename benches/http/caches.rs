@@ -7,7 +7,8 @@
 //! - **off**: without caches;
 //! - **cold**: with both tiers, in which everything has expired when it is asked for;
 //! - **far**: from Redis alone;
-//! - **near**: from memory.
+//! - **rows**: from memory, answers made each time;
+//! - **near**: from memory, whole answers.
 //!
 //! Then the mix with 5 % writes, with two replicas and both tiers, by clients that keep their tokens: how much the tiers
 //! serve, where the rest is read, and how long reads take beside what they take without writes; all of it with hot rows
@@ -32,6 +33,7 @@ pub async fn run(bench: &Bench, servers: &Servers, classes: &[Class], options: &
     let redis = std::env::var("REDIS_URL").expect("REDIS_URL");
     let serve = |settings: &[(&str, &str)]| bench.serve(settings);
     let audits = ("SHOAL_CACHE__AUDIT_PER_MILLE", "0");
+    let rows = ("SHOAL_CACHE__RESOURCES__ANSWERS__OFF", "true");
     let tiers = [
         ("off", serve(&[("SHOAL_CACHE__OFF", "true")])),
         (
@@ -47,6 +49,7 @@ pub async fn run(bench: &Bench, servers: &Servers, classes: &[Class], options: &
                 ("SHOAL_CACHE__NAMESPACE", "far"),
             ]),
         ),
+        ("rows", serve(&[audits, rows, ("REDIS_URL", &redis), ("SHOAL_CACHE__NAMESPACE", "rows")])),
         ("near", serve(&[audits, ("REDIS_URL", &redis), ("SHOAL_CACHE__NAMESPACE", "near")])),
     ];
     for (_, server) in &tiers {
@@ -74,17 +77,17 @@ pub async fn run(bench: &Bench, servers: &Servers, classes: &[Class], options: &
     }
     println!("medians of {} rounds of {} s\n", options.rounds, options.seconds);
     println!(
-        "| | near: requests/s | p50, p99 ms | CPU µs | statements | CPU / SQL floor: off | cold | far | near | cold / off |"
+        "| | near: requests/s | p50, p99 ms | CPU µs | statements | CPU / SQL floor: off | cold | far | rows | near | cold / off |"
     );
-    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for (class, figures) in reading.iter().zip(&rounds) {
-        let [floor, off, cold, far, near] = &figures[..] else { unreachable!("four and the floor") };
+        let [floor, off, cold, far, rows, near] = &figures[..] else { unreachable!("five and the floor") };
         let of = |what: fn(&Figures) -> f64| median(near.iter().map(what).collect());
         let ratio = |one: &[Figures], other: &[Figures]| {
             median(one.iter().zip(other).map(|(one, other)| one.cpu() / other.cpu()).collect())
         };
         println!(
-            "| {} | {:.0} | {:.2}, {:.2} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | **{:.2}** | {:.2} |",
+            "| {} | {:.0} | {:.2}, {:.2} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | **{:.2}** | {:.2} |",
             class.title,
             of(|figures| figures.requests_per_second),
             of(|figures| figures.p50 / 1000.0),
@@ -94,6 +97,7 @@ pub async fn run(bench: &Bench, servers: &Servers, classes: &[Class], options: &
             ratio(off, floor),
             ratio(cold, floor),
             ratio(far, floor),
+            ratio(rows, floor),
             ratio(near, floor),
             ratio(cold, off),
         );

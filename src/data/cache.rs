@@ -32,6 +32,9 @@ use super::scalar::Scalar;
 /// A value that was served so often since it was kept is worth to be read again when it changes.
 const HOT: u32 = 2;
 
+/// What settings and metrics call whole answers.
+pub const ANSWERS: &str = "answers";
+
 /// The caches of this process. Cheap to clone.
 #[derive(Clone)]
 pub struct Cache {
@@ -81,7 +84,7 @@ impl Cache {
     /// # Errors
     /// When the settings name a resource that there is not: the text tells which there are.
     pub fn new(declared: Declared, settings: Settings, far: Option<Far>) -> Result<Self, String> {
-        let mut names: Vec<_> = declared.resources().collect();
+        let mut names: Vec<_> = declared.resources().chain([ANSWERS]).collect();
         names.sort_unstable();
         if let Some(unknown) = settings.resources.keys().find(|name| !names.contains(&name.as_str())) {
             return Err(format!("cache.resources.{unknown}: there is only {}", names.join(", ")));

@@ -5,6 +5,7 @@
 //! loads of several requests are one, and that whatever comes from a tier passed the rule of
 //! [`coherence`](super::coherence) for the request that gets it. What shows a mutation's work never comes from a tier.
 
+mod answers;
 mod audit;
 mod declare;
 mod flight;
@@ -23,13 +24,15 @@ use async_graphql::dataloader::Loader;
 use metrics::histogram;
 use tokio::sync::mpsc;
 
-use super::cache::{self, Cache, Dirty, Entry, Far, Histories, Meters, Miss, View};
+use super::cache::{self, Cache, Dirty, Far, Histories, Miss, View};
 use super::coherence::Demand;
 use super::databases::{Databases, Needs};
 use super::error::Error;
 use super::find::Source;
 use super::ledger::{Batch, Ledger};
 use super::position::Position;
+use answers::Recorder;
+pub use answers::{Answered, Keep, Question};
 use audit::Audit;
 pub use declare::Declarations;
 use flight::Flights;
@@ -59,6 +62,7 @@ pub struct Fetcher {
     sources: Sources,
     needs: Needs,
     ledger: Arc<Ledger>,
+    recorder: Arc<Recorder>,
 }
 
 impl Sources {
@@ -120,7 +124,7 @@ impl Sources {
 
 impl Fetcher {
     pub fn new(sources: Sources, needs: Needs, ledger: Arc<Ledger>) -> Self {
-        Self { sources, needs, ledger }
+        Self { sources, needs, ledger, recorder: Arc::default() }
     }
 
     /// Values of a source for keys, by key; a key without a value was not found.
@@ -133,6 +137,7 @@ impl Fetcher {
         match asked {
             Some(asked) => self.through_tiers(&asked, keys).await,
             None => {
+                self.recorder.spoil();
                 let start = Instant::now();
                 let load = Load { sources: &self.sources, needs: &self.needs, source };
                 let loaded = load.run(keys, None).await;
@@ -164,7 +169,18 @@ impl Fetcher {
         let mut values = HashMap::with_capacity(keys.len());
         let mut own = None;
         if !missing.is_empty() {
+            let slots = missing.iter().flat_map(|key| source.dependencies(key).iter().collect::<Vec<_>>());
+            let mut slots: Vec<_> = slots.collect();
             let landed = self.sources.flights.join(&self.sources, &self.needs, asked, missing).await;
+            for value in landed.values.values() {
+                source.depends_also(value, &mut |slot| slots.push(slot));
+            }
+            match landed.stamp {
+                Some(stamp) => {
+                    self.recorder.used(source, &asked.view.history, slots.into_iter().map(|slot| (slot, stamp)));
+                }
+                None => self.recorder.spoil(),
+            }
             tally.far = landed.kept.len();
             kept.extend(landed.kept);
             own = landed.own;
@@ -185,6 +201,16 @@ impl Fetcher {
             let load = Load { sources: &self.sources, needs: &self.needs, source };
             let loaded = load.run(&again, Some(asked)).await;
             self.record(source, again.len(), Tally::default(), Some(&loaded), start);
+            let mut slots = Vec::new();
+            for value in loaded.found.iter().flat_map(HashMap::values) {
+                source.depends_also(value, &mut |slot| slots.push(slot));
+            }
+            match loaded.stamp {
+                Some(stamp) => {
+                    self.recorder.used(source, &asked.view.history, slots.into_iter().map(|slot| (slot, stamp)));
+                }
+                None => self.recorder.spoil(),
+            }
             values.extend(loaded.found?);
         }
         Ok(values)
@@ -196,7 +222,8 @@ impl Fetcher {
         let (mut served, mut missing) = (Vec::with_capacity(keys.len()), Vec::new());
         let meters = &asked.resource().in_near;
         let Some(near) = &asked.resource().near else { return (served, keys.to_vec()) };
-        let now = Instant::now();
+        let (now, mut for_far) = (Instant::now(), Vec::new());
+        let mut parts = Vec::with_capacity(keys.len());
         for key in keys {
             let miss = match near.get::<S::Kept>(&asked.place(key)) {
                 None => Miss::Absent,
@@ -204,7 +231,14 @@ impl Fetcher {
                 Some(entry) if entry.expires <= now => Miss::Expired,
                 Some(entry) => match Miss::of(asked.view.judge(entry.stamp, asked.source.dependencies(key).iter())) {
                     None => {
-                        hit(meters, &entry, now);
+                        parts.extend(asked.source.dependencies(key).iter().map(|slot| (slot, entry.stamp)));
+                        let hits_before = entry.hit();
+                        if hits_before.is_multiple_of(AGES) {
+                            meters.age.record(now.saturating_duration_since(entry.filled));
+                        }
+                        if self.sources.cache.far().is_some() && entry.is_for_far(hits_before) {
+                            for_far.extend(asked.for_far(key, &entry));
+                        }
                         self.sources.audit(asked, key, &entry.value, entry.stamp);
                         served.push((key.clone(), entry.value.clone()));
                         continue;
@@ -216,6 +250,12 @@ impl Fetcher {
             missing.push(key.clone());
         }
         meters.hits.increment(served.len() as u64);
+        if !served.is_empty() {
+            self.recorder.used(&asked.source, &asked.view.history, parts.into_iter());
+        }
+        if let Some(far) = self.sources.cache.far().filter(|_| !for_far.is_empty()) {
+            far.fill(for_far);
+        }
         (served, missing)
     }
 
@@ -251,12 +291,6 @@ fn is_chosen(per_mille: u32) -> bool {
 struct Tally {
     near: usize,
     far: usize,
-}
-
-fn hit<T>(meters: &Meters, entry: &Entry<T>, now: Instant) {
-    if entry.hit().is_multiple_of(AGES) {
-        meters.age.record(now.saturating_duration_since(entry.filled));
-    }
 }
 
 /// A source as a loader of the ecosystem's contract, so that the dispatcher knows only one kind.

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response, ValidationMode, Value};
+use bytes::Bytes;
 use futures_util::FutureExt;
 
-use super::context::{RequestContext, Settings};
+use super::context::{RequestContext, Settings, Viewer};
 use super::documents::{self, Documents};
 use super::error::{self, Code};
 use super::{Graph, graph, variables};
 use crate::data::databases::Needs;
-use crate::data::fetch::Sources;
+use crate::data::fetch::{Fetcher, Keep, Question, Sources};
 use crate::data::ledger::{Batch, Ledger};
+use crate::data::position::Token;
 use crate::data::write::Writes;
 
 /// Executes requests. Cheap to clone.
@@ -33,16 +35,23 @@ struct Shared {
 }
 
 /// What a client gets.
-#[derive(Debug)]
 pub struct Answer {
-    pub response: Response,
+    pub body: Body,
     /// What it is to bring with its next request, if that is another than it has.
     pub token: Option<String>,
 }
 
+/// An answer, as it is sent.
+pub enum Body {
+    /// One that was made, and what is to have its bytes once it is written.
+    Made(Response, Option<Keep>),
+    /// One that was kept.
+    Written(Bytes),
+}
+
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
-        Self { response, token: None }
+        Self { body: Body::Made(response, None), token: None }
     }
 }
 
@@ -75,27 +84,56 @@ impl Executor {
         }
     }
 
-    /// Answers a request. Never fails: what goes wrong is in the answer, which [`error::finish`] makes fit for a client.
-    pub async fn execute(&self, mut request: Request, envelope: Envelope) -> Answer {
-        let Shared { graph, trusting, documents, sources, writes, settings } = &*self.shared;
+    /// Answers a request, from what was kept of an equal one if that may be served. Never fails: what goes wrong is in the
+    /// answer, which [`error::finish`] makes fit for a client.
+    pub async fn execute(&self, request: Request, envelope: Envelope) -> Answer {
+        let sources = &self.shared.sources;
         let Envelope { latest, tokens, client, trace } = envelope;
+        let seen = sources.databases.recognise(&tokens).await;
+        let needs = Needs::new(client, seen.position).latest(latest);
+        let question = (!latest && !trace).then(|| question(&request));
+        if let Some(answered) = question.as_ref().and_then(|question| sources.answered(&needs, question)) {
+            if let Some(comparison) = answered.comparison {
+                comparison.with(self.clone().anew(request));
+            }
+            let token = if seen.is_void { sources.databases.issue(None) } else { None };
+            return Answer { body: Body::Written(answered.bytes), token };
+        }
+        let (response, done, fetcher) = self.make(request, needs, trace).await;
+        let token = match done {
+            None if !seen.is_void => None,
+            done => sources.databases.issue(done),
+        };
+        let question = question.filter(|_| response.is_ok());
+        let keep = question.zip(fetcher).and_then(|(question, fetcher)| fetcher.keep(question));
+        Answer { body: Body::Made(response, keep), token }
+    }
+
+    /// Executes a request: the answer, the token of what it has done, and what it was read with if it was executed at all.
+    async fn make(
+        &self,
+        mut request: Request,
+        needs: Needs,
+        trace: bool,
+    ) -> (Response, Option<Token>, Option<Fetcher>) {
+        let Shared { graph, trusting, documents, sources, writes, settings } = &*self.shared;
+        let refused = |error| (Response::from_errors(vec![error]), None, None);
         let document = match documents.parse(&request.query) {
             Ok(document) => document,
-            Err(error) => return Response::from_errors(vec![error]).into(),
+            Err(error) => return refused(error),
         };
         let operation = documents::operation(document.parsed(), request.operation_name.as_deref());
         if let Err(error) = variables::check(operation, &request.variables) {
-            return Response::from_errors(vec![error]).into();
+            return refused(error);
         }
         // What a mutation shows is the state that it made, or a later one.
-        let after_write = operation.is_some_and(|operation| operation.ty == OperationType::Mutation);
-        let seen = sources.databases.recognise(&tokens).await;
-        let needs = Needs::new(client, seen.position).latest(latest).after_write(after_write);
+        let needs = needs.after_write(operation.is_some_and(|operation| operation.ty == OperationType::Mutation));
         let graph = if document.is_known_valid(&request.variables) { trusting } else { graph };
         let is_seen_whole = document.is_seen_whole(&request.variables);
         request.set_parsed_query(document.parsed().clone());
         let context = RequestContext::new(sources, needs.clone(), writes.clone(), settings.clone());
         let (loaders, ledger, done) = (context.loaders.clone(), context.ledger.clone(), context.done.clone());
+        let fetcher = context.fetcher.clone();
         // Tokio's cooperative budget would split batches of more than 128 keys.
         let execution = tokio::task::unconstrained(graph.execute(request.data(context)));
         let mut response = AssertUnwindSafe(loaders.drive(execution)).catch_unwind().await.unwrap_or_else(|_| {
@@ -108,12 +146,22 @@ impl Executor {
         if trace || needs.are_stale() {
             response.extensions.insert("shoal".to_owned(), account(trace.then_some(&ledger), &needs));
         }
-        let token = match done.get() {
-            None if !seen.is_void => None,
-            done => sources.databases.issue(done),
-        };
-        Answer { response, token }
+        (response, done.get(), Some(fetcher))
     }
+
+    /// The bytes of the answer to a query, made of what the primary has; none if that fails.
+    async fn anew(self, request: Request) -> Option<Bytes> {
+        let (response, ..) = self.make(request, Needs::default().latest(true), false).await;
+        response.is_ok().then(|| serde_json::to_vec(&response).ok().map(Bytes::from)).flatten()
+    }
+}
+
+/// What the answer to a request depends on, besides the data.
+fn question(request: &Request) -> Question {
+    let variables = serde_json::to_vec(&request.variables).unwrap_or_default();
+    let viewer = Viewer::ANYBODY;
+    let viewer = format!("{:?} {}", viewer.role, viewer.scope());
+    Question::of(&request.query, request.operation_name.as_deref(), &variables, &viewer)
 }
 
 /// What a client is told of its request. Of the ledger no SQL, no address.

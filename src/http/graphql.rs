@@ -8,16 +8,18 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use metrics::counter;
 use serde::Deserialize;
 
 use super::Server;
 use super::request_id::RequestId;
+use crate::data::fetch::Keep;
 use crate::graphql::error::{self, Code};
-use crate::graphql::execute::{Answer, Envelope};
+use crate::graphql::execute::{self, Answer, Envelope};
 
+const JSON: [(HeaderName, HeaderValue); 1] = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
 /// The header and the cookie that carry what a client has seen.
 const TOKEN: &str = "shoal-token";
 const COOKIE: &[u8] = b"; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax";
@@ -49,7 +51,7 @@ pub async fn answer(
         Ok(body) => body,
         Err((status, message)) => {
             let answer = async_graphql::Response::from_errors(vec![error::request_error(Code::BadUserInput, message)]);
-            return write(status, answer, &request_id);
+            return write(status, answer, None, &request_id);
         }
     };
     let mut request = Request::new(body.query).variables(body.variables.unwrap_or_default());
@@ -63,8 +65,11 @@ pub async fn answer(
         client: client(address),
         trace: headers.contains_key(TRACE),
     };
-    let Answer { response, token } = server.executor.execute(request, envelope).await;
-    let mut response = write(StatusCode::OK, response, &request_id);
+    let Answer { body, token } = server.executor.execute(request, envelope).await;
+    let mut response = match body {
+        execute::Body::Written(bytes) => (StatusCode::OK, JSON, bytes).into_response(),
+        execute::Body::Made(response, keep) => write(StatusCode::OK, response, keep, &request_id),
+    };
     let headers = response.headers_mut();
     // What a client has seen decides what it is shown.
     headers.insert(header::VARY, HeaderValue::from_static("shoal-token, cookie"));
@@ -117,7 +122,7 @@ fn demands_fresh(headers: &HeaderMap) -> bool {
 }
 
 /// Writes the answer once, straight from the executor's values.
-fn write(status: StatusCode, mut answer: async_graphql::Response, request_id: &str) -> Response {
+fn write(status: StatusCode, mut answer: async_graphql::Response, keep: Option<Keep>, request_id: &str) -> Response {
     let mut is_unavailable = false;
     for error in &mut answer.errors {
         error::finish(error, request_id);
@@ -127,7 +132,11 @@ fn write(status: StatusCode, mut answer: async_graphql::Response, request_id: &s
     }
     match serde_json::to_vec(&answer) {
         Ok(bytes) => {
-            let mut response = (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response();
+            let bytes = Bytes::from(bytes);
+            if let Some(keep) = keep {
+                keep.keep(bytes.clone());
+            }
+            let mut response = (status, JSON, bytes).into_response();
             response.headers_mut().extend(is_unavailable.then_some((header::RETRY_AFTER, RETRY_AFTER)));
             response
         }

@@ -83,6 +83,21 @@ impl Graph {
         found
     }
 
+    /// The type of the rows of a list.
+    pub fn node(&self, list: &Connection) -> String {
+        let (_, field) =
+            self.fields().find(|(of, field)| *of == list.owner && text(&field["name"]) == list.name).unwrap();
+        written(&field["type"]).1.trim_end_matches("Connection").to_owned()
+    }
+
+    /// The fields of a type that are values by themselves.
+    pub fn leaves(&self, name: &str) -> Vec<String> {
+        let is_leaf =
+            |field: &Value| ["SCALAR", "ENUM"].contains(&text(&self.named(&written(&field["type"]).1)["kind"]));
+        let fields = self.fields().filter(|(of, field)| *of == name && is_leaf(field));
+        fields.map(|(_, field)| text(&field["name"]).to_owned()).collect()
+    }
+
     fn named(&self, name: &str) -> &Value {
         self.0.as_array().unwrap().iter().find(|of| of["name"] == name).unwrap()
     }

@@ -91,6 +91,11 @@ impl View {
         self.history.fences.judge(stamp, slots, self.applied, self.demand)
     }
 
+    /// The rule for several values at once, of which `smallest` is the smallest stamp.
+    pub fn judge_all(&self, smallest: Position, parts: &[(Slot, Position)]) -> Verdict {
+        self.history.fences.judge_all(smallest, parts, self.applied, self.demand)
+    }
+
     /// The smallest position of a server whose rows pass the rule for all of these.
     pub fn needed(&self, slots: impl IntoIterator<Item = Slot>) -> Position {
         self.history.fences.needed(slots, self.applied, self.demand)

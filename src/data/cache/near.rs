@@ -22,6 +22,8 @@ pub struct Entry<T> {
     pub universe: Universe,
     pub filled: Instant,
     pub expires: Instant,
+    /// Whether the far tier has it, too.
+    is_far: bool,
     hits: AtomicU32,
 }
 
@@ -49,8 +51,25 @@ pub struct Near {
 }
 
 impl<T> Entry<T> {
-    pub fn new(value: Option<T>, (universe, stamp): (Universe, Position), filled: Instant, expires: Instant) -> Self {
-        Self { value, stamp, universe, filled, expires, hits: AtomicU32::new(0) }
+    /// One that lasts until another instant is said.
+    pub fn new(value: Option<T>, (universe, stamp): (Universe, Position), filled: Instant) -> Self {
+        Self { value, stamp, universe, filled, expires: filled, is_far: false, hits: AtomicU32::new(0) }
+    }
+
+    #[must_use]
+    pub fn until(self, expires: Instant) -> Self {
+        Self { expires, ..self }
+    }
+
+    /// The far tier has it, too, or `is_far` is false.
+    #[must_use]
+    pub fn far(self, is_far: bool) -> Self {
+        Self { is_far, ..self }
+    }
+
+    /// Whether the far tier is to have it, too: now that it is served for the first time it is known to be of use.
+    pub fn is_for_far(&self, hits_before: u32) -> bool {
+        hits_before == 0 && !self.is_far
     }
 
     /// It is served; how often it was before.

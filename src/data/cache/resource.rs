@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
@@ -76,13 +77,15 @@ pub enum Miss {
     Breaker,
     /// It failed just now.
     Failed,
+    /// It was not asked: it seldom has what is asked for.
+    Skipped,
     /// It may not be kept, or not now: the settings say so, or what it is read of is not watched.
     Disabled,
 }
 
 impl Miss {
     /// In the order in which they are declared.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Absent,
         Self::BehindFence,
         Self::BehindToken,
@@ -90,6 +93,7 @@ impl Miss {
         Self::Expired,
         Self::Breaker,
         Self::Failed,
+        Self::Skipped,
         Self::Disabled,
     ];
 
@@ -102,6 +106,7 @@ impl Miss {
             Self::Expired => "expired",
             Self::Breaker => "breaker",
             Self::Failed => "failed",
+            Self::Skipped => "skipped",
             Self::Disabled => "disabled",
         }
     }
@@ -149,8 +154,46 @@ impl Meters {
     }
 }
 
+/// Whether it pays to ask the far tier: its round trip costs about as much as a small statement, for nothing where it does
+/// not have what is asked for.
+#[derive(Debug, Default)]
+struct Worth {
+    /// Keys asked for lately, and those that were there.
+    asked: AtomicU32,
+    served: AtomicU32,
+    turn: AtomicU32,
+}
+
+impl Worth {
+    /// Before so many keys were asked for nothing is known; so many are remembered.
+    const FEW: u32 = 256;
+    const MEMORY: u32 = 4096;
+    /// If less than this part was there, only this part of the batches asks.
+    const PART: u32 = 16;
+
+    fn pays(&self) -> bool {
+        let (asked, served) = (self.asked.load(Ordering::Relaxed), self.served.load(Ordering::Relaxed));
+        asked < Self::FEW
+            || served.saturating_mul(Self::PART) >= asked
+            || self.turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(Self::PART)
+    }
+
+    fn learn(&self, asked: usize, served: usize) {
+        let count = |count: &AtomicU32, more: usize| {
+            count.fetch_add(u32::try_from(more).unwrap_or(u32::MAX), Ordering::Relaxed)
+        };
+        count(&self.served, served);
+        if count(&self.asked, asked) > Self::MEMORY {
+            // What is lost between the two loads makes no difference.
+            self.asked.store(self.asked.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
+            self.served.store(self.served.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
+        }
+    }
+}
+
 /// A table, list or aggregate that is declared.
 pub struct Resource {
+    worth: Worth,
     pub near: Option<Near>,
     pub ttl: Duration,
     pub is_off: bool,
@@ -160,6 +203,16 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// Whether it pays to ask the far tier for some of it.
+    pub fn far_pays(&self) -> bool {
+        self.worth.pays()
+    }
+
+    /// Of so many keys the far tier had so many.
+    pub fn far_had(&self, asked: usize, served: usize) {
+        self.worth.learn(asked, served);
+    }
+
     /// How long a value is kept: up to a tenth less than the setting, so that what came together does not go together.
     pub fn lifetime(&self, place: &Place) -> Duration {
         let jitter = FixedState::default().hash_one(place) as u32;
@@ -180,9 +233,29 @@ impl Resource {
             near,
             ttl: Duration::from_secs(own.ttl_s.unwrap_or(settings.ttl_s)),
             is_off: own.off,
+            worth: Worth::default(),
             refresh: own.refresh.unwrap_or(settings.refresh),
             in_near: Meters::of(name, "near"),
             in_far: Meters::of(name, "far"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_far_tier_is_asked_less_while_it_has_nothing() {
+        let worth = Worth::default();
+        let asks = |worth: &Worth| (0..160).filter(|_| worth.pays()).count();
+        assert_eq!(asks(&worth), 160, "nothing is known yet");
+        worth.learn(1000, 10);
+        assert_eq!(asks(&worth), 10);
+        // It has what is asked for again.
+        for _ in 0..100 {
+            worth.learn(50, 25);
+        }
+        assert_eq!(asks(&worth), 160);
     }
 }

@@ -157,6 +157,26 @@ impl Fences {
         }
     }
 
+    /// Whether none of several values, each with a dependency and its stamp, is behind a fence.
+    pub fn let_pass(&self, parts: &[(Slot, Position)]) -> bool {
+        parts.iter().all(|(slot, stamp)| *stamp >= self.fence([*slot]))
+    }
+
+    /// The rule for several values at once, of which `smallest` is the smallest stamp.
+    pub fn judge_all(
+        &self,
+        smallest: Position,
+        parts: &[(Slot, Position)],
+        applied: Position,
+        demand: Demand,
+    ) -> Verdict {
+        if self.let_pass(parts) {
+            self.judge(smallest.max(self.floor()), [], applied, demand)
+        } else {
+            Verdict::BehindFence
+        }
+    }
+
     /// The smallest position of a server whose rows pass the rule for all of these.
     pub fn needed(&self, slots: impl IntoIterator<Item = Slot>, applied: Position, demand: Demand) -> Position {
         let fence = self.fence(slots);

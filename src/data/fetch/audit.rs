@@ -12,10 +12,10 @@ use metrics::counter;
 use sea_orm::Statement;
 use tokio::sync::mpsc;
 
+use super::answers::Part;
 use super::load::Load;
 use super::{Cached, Sources};
 use crate::data::cache::{History, Place};
-use crate::data::coherence::{Demand, Verdict};
 use crate::data::databases::Needs;
 use crate::data::position::Position;
 use crate::data::sql::Dialect;
@@ -33,6 +33,13 @@ pub(super) async fn run(sources: Sources, mut asked: mpsc::Receiver<Audit>) {
     }
 }
 
+/// What was compared.
+pub(super) struct Judged<'a> {
+    pub resource: &'static str,
+    pub parts: &'a [Part],
+    pub tables: &'a [&'static str],
+}
+
 /// The comparison of what was served for a key.
 pub(super) fn of<S: Cached>(
     source: S,
@@ -42,21 +49,28 @@ pub(super) fn of<S: Cached>(
 ) -> Audit {
     Box::new(move |sources| {
         async move {
-            let resource = place.space.resource;
-            let audited = compare(&sources, &source, &key, served.as_ref()).await;
-            let outcome = match audited {
-                Some(true) => "same",
-                Some(false) => "changed",
-                None => "unknown",
-            };
-            counter!("shoal_cache_audits_total", "resource" => resource, "outcome" => outcome).increment(1);
-            if audited == Some(false) && still_passes(&sources, &source, &key, stamp, &history).await {
-                counter!("shoal_cache_audit_mismatch_total", "resource" => resource).increment(1);
-                tracing::error!(resource, ?place, %stamp, "a cached value is not what the primary has");
-            }
+            let same = compare(&sources, &source, &key, served.as_ref()).await;
+            let parts: Vec<_> = source.dependencies(&key).iter().map(|slot| (slot, stamp)).collect();
+            let judged = Judged { resource: place.space.resource, parts: &parts, tables: &source.tables() };
+            conclude(&sources, judged, same, &history).await;
         }
         .boxed()
     })
+}
+
+/// Counts a comparison; none if it could not be made.
+pub(super) async fn conclude(sources: &Sources, judged: Judged<'_>, same: Option<bool>, history: &History) {
+    let outcome = match same {
+        Some(true) => "same",
+        Some(false) => "changed",
+        None => "unknown",
+    };
+    let resource = judged.resource;
+    counter!("shoal_cache_audits_total", "resource" => resource, "outcome" => outcome).increment(1);
+    if same == Some(false) && still_passes(sources, &judged, history).await {
+        counter!("shoal_cache_audit_mismatch_total", "resource" => resource).increment(1);
+        tracing::error!(resource, "a cached value is not what the primary has");
+    }
 }
 
 /// Whether the primary has what was served; none if it could not be asked.
@@ -73,13 +87,7 @@ async fn compare<S: Cached>(sources: &Sources, source: &S, key: &S::Key, served:
 }
 
 /// Whether what was served passes the rule even when the feed is past what it was compared with.
-async fn still_passes<S: Cached>(
-    sources: &Sources,
-    source: &S,
-    key: &S::Key,
-    stamp: Position,
-    history: &History,
-) -> bool {
+async fn still_passes(sources: &Sources, judged: &Judged<'_>, history: &History) -> bool {
     let Some(end) = end(sources).await else { return false };
     if let Some(commits) = sources.databases.embedded() {
         history.advance(commits);
@@ -87,10 +95,8 @@ async fn still_passes<S: Cached>(
     if tokio::time::timeout(PATIENCE, history.reaches(end)).await.is_err() {
         return false;
     }
-    let is_now = sources.cache.histories().of(history.universe).is_some() && history.tells_all(source.tables());
-    let verdict =
-        history.fences.judge(stamp, source.dependencies(key).iter(), history.fences.applied(), Demand::default());
-    is_now && verdict == Verdict::Serves
+    let is_now = sources.cache.histories().of(history.universe).is_some();
+    is_now && history.tells_all(judged.tables.iter().copied()) && history.fences.let_pass(judged.parts)
 }
 
 /// How far the primary is.

@@ -17,6 +17,7 @@ use super::{Cached, Sources};
 use crate::data::cache::{History, Miss, Place};
 use crate::data::databases::Needs;
 use crate::data::error::Error;
+use crate::data::position::Position;
 
 /// The flights that are under way, by the places that they go for.
 #[derive(Default)]
@@ -49,6 +50,8 @@ pub(super) struct Landed<S: Cached> {
     pub kept: Vec<(S::Key, Option<S::Kept>)>,
     /// As it was read; a key without a value was not found.
     pub values: HashMap<S::Key, S::Value>,
+    /// What all of it shows; none where that is not known.
+    pub stamp: Option<Position>,
     /// The statement that was sent for this batch.
     pub own: Option<Arc<Loaded<S>>>,
     /// Why there is no more.
@@ -74,7 +77,13 @@ impl Flights {
         let (own, others) = self.board(sources, needs, asked, keys);
         let all = own.iter().map(|(flight, _)| flight).chain(others.iter().map(|joined| &joined.flight));
         let mut landings = join_all(all.map(|flight| flight.landing.clone())).await.into_iter();
-        let mut landed = Landed { kept: Vec::new(), values: HashMap::new(), own: None, failed: None };
+        let mut landed = Landed {
+            kept: Vec::new(),
+            values: HashMap::new(),
+            stamp: Some(Position(u64::MAX)),
+            own: None,
+            failed: None,
+        };
         if let Some(((_, keys), landing)) = own.and_then(|own| Some((own, landings.next()?))) {
             for key in keys {
                 landing.audit(sources, asked, &key);
@@ -99,6 +108,7 @@ impl Flights {
         }
         if !again.is_empty() {
             let loaded = Load { sources, needs, source: &asked.source }.run(&again, Some(asked)).await;
+            landed.shows(loaded.stamp);
             match &loaded.found {
                 Ok(found) => landed.values.extend(found.iter().map(|(key, value)| (key.clone(), value.clone()))),
                 Err(error) => landed.failed = Some(error.clone()),
@@ -212,10 +222,19 @@ impl<S: Cached> Landing<S> {
 }
 
 impl<S: Cached> Landed<S> {
+    /// Something went into it that shows this much.
+    fn shows(&mut self, stamp: Option<Position>) {
+        self.stamp = self.stamp.zip(stamp).map(|(known, stamp)| known.min(stamp));
+    }
+
     fn take(&mut self, landing: &Landing<S>, key: S::Key) {
-        if let Some((_, value)) = landing.kept.get(&key) {
+        if let Some((stamp, value)) = landing.kept.get(&key) {
+            self.shows(Some(*stamp));
             self.kept.push((key, value.clone()));
-        } else if let Some(Ok(found)) = landing.loaded.as_ref().map(|loaded| &loaded.found)
+            return;
+        }
+        self.shows(landing.loaded.as_ref().and_then(|loaded| loaded.stamp));
+        if let Some(Ok(found)) = landing.loaded.as_ref().map(|loaded| &loaded.found)
             && let Some(value) = found.get(&key)
         {
             self.values.insert(key, value.clone());

@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use super::Fetcher;
 use super::load::Fill;
 use crate::data::cache::Space;
-use crate::data::coherence::{Dependency, Slots};
+use crate::data::coherence::{Dependency, Slot, Slots};
 use crate::data::declared::Declared;
 use crate::data::error::Error;
 use crate::data::find::{Aggregates, Bulky, Count, Counts, Found, MAX_BATCH, Pages, Rows, Source, Unique};
 use crate::data::page::{Cursor, Page};
-use crate::data::record::Record;
+use crate::data::record::{self, Record};
 use crate::data::scalar::Scalar;
 
 /// A source whose values may be kept.
@@ -46,6 +46,9 @@ pub trait Cached: Source {
         let bytes = |kept| postcard::to_stdvec(kept).ok();
         bytes(one) == bytes(other)
     }
+
+    /// What else a value that was read depends on, besides what its being kept does: the rows that came along.
+    fn depends_also(&self, _value: &Self::Value, _touch: &mut dyn FnMut(Slot)) {}
 
     /// Fills what else a value holds.
     fn spill(&self, _value: &Self::Value, _fill: &mut Fill<'_>) {}
@@ -160,6 +163,10 @@ impl<R: Record> Cached for Unique<R> {
         one.key == other.key
     }
 
+    fn depends_also(&self, value: &Found<R>, touch: &mut dyn FnMut(Slot)) {
+        touch(row_slot(&*value.row));
+    }
+
     fn spill(&self, value: &Found<R>, fill: &mut Fill<'_>) {
         fill.rows(std::slice::from_ref(value));
     }
@@ -238,6 +245,10 @@ impl<R: Record> Cached for Pages<R> {
         let keys = |page: &KeptPage<R::Key>| page.rows.iter().map(|named| named.key.clone()).collect::<Vec<_>>();
         let rest = |page: &KeptPage<R::Key>| (page.cursors.clone(), page.has_next, page.has_previous);
         keys(one) == keys(other) && rest(one) == rest(other)
+    }
+
+    fn depends_also(&self, page: &Arc<Page<R>>, touch: &mut dyn FnMut(Slot)) {
+        page.rows.iter().for_each(|found| touch(row_slot(&*found.row)));
     }
 
     fn spill(&self, page: &Arc<Page<R>>, fill: &mut Fill<'_>) {
@@ -325,6 +336,10 @@ where
     async fn restore(&self, _: &Fetcher, kept: Vec<(i64, Arc<[T]>)>) -> Result<Restored<Self>, Error> {
         Ok(Restored::whole(kept))
     }
+}
+
+fn row_slot<R: Record>(row: &R) -> Slot {
+    Dependency::Row { table: record::table::<R>(), key: &row.key().into() }.slot()
 }
 
 /// Rows by primary key, from wherever they may come.

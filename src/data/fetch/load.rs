@@ -45,6 +45,12 @@ impl<S: Cached> Asked<S> {
         let mut served = HashMap::new();
         let Some(far) = self.cache.far() else { return (served, keys) };
         let meters = &self.resource().in_far;
+        // Where there is no near tier it is all there is.
+        if self.resource().near.is_some() && !self.resource().far_pays() {
+            keys.iter().for_each(|_| meters.missed(Miss::Skipped));
+            return (served, keys);
+        }
+        let asked = keys.len();
         let prefix = &self.view.history.prefix;
         let places: Vec<_> = keys.iter().map(|key| self.place(key).far_key(prefix)).collect();
         let found = match far.get(&places).await {
@@ -71,12 +77,26 @@ impl<S: Cached> Asked<S> {
                 None => {
                     meters.hits.increment(1);
                     meters.age.record(Duration::from_millis(millis().saturating_sub(envelope.filled)));
-                    fill.near(self.resource(), self.place(&key), value.clone(), envelope.stamp, size, now);
+                    let entry = Entry::new(value.clone(), (self.view.history.universe, envelope.stamp), now);
+                    fill.near(self.resource(), self.place(&key), entry.far(true), size);
                     served.insert(key, (envelope.stamp, value));
                 }
             }
         }
+        self.resource().far_had(asked, served.len());
         (served, missing)
+    }
+
+    /// What is to go into the far tier of an entry of the near one.
+    pub fn for_far(&self, key: &S::Key, entry: &Entry<S::Kept>) -> Option<FarFill> {
+        let envelope = Envelope { stamp: entry.stamp, filled: millis() };
+        let resource = self.resource();
+        resource.in_far.fills.increment(1);
+        Some(FarFill {
+            key: self.place(key).far_key(&self.view.history.prefix),
+            value: envelope.seal(entry.value.as_ref())?,
+            ttl: resource.ttl,
+        })
     }
 }
 
@@ -103,6 +123,15 @@ pub(super) struct Loaded<S: Source> {
 impl<S: Cached> Load<'_, S> {
     /// Sends the statement, and fills the tiers if they were asked.
     pub async fn run(&self, keys: &[S::Key], asked: Option<&Asked<S>>) -> Loaded<S> {
+        self.run_for(keys, asked, false).await
+    }
+
+    /// The same for what is known to be of use, and so goes into the far tier at once.
+    pub async fn run_again(&self, keys: &[S::Key], asked: &Asked<S>) -> Loaded<S> {
+        self.run_for(keys, Some(asked), true).await
+    }
+
+    async fn run_for(&self, keys: &[S::Key], asked: Option<&Asked<S>>, is_hot: bool) -> Loaded<S> {
         let Self { sources: Sources { databases, cache, .. }, needs, source } = *self;
         let slots = |asked: &Asked<S>| {
             asked.view.needed(keys.iter().flat_map(|key| source.dependencies(key).iter().collect::<Vec<_>>()))
@@ -115,7 +144,7 @@ impl<S: Cached> Load<'_, S> {
         let found = rows.and_then(|rows| Ok(source.values(keys, rows, &cache.declared().tables)?));
         let stamp = read.stamp.or(applied);
         if let (Some(asked), Some(stamp), Ok(found)) = (asked, stamp, &found) {
-            let mut fill = Fill { stamp, ..Fill::into(cache, &asked.view) };
+            let mut fill = Fill { stamp, is_hot, ..Fill::into(cache, &asked.view) };
             for key in keys {
                 fill.put(source, asked.space, key, found.get(key));
             }
@@ -142,12 +171,13 @@ pub struct Fill<'a> {
     view: &'a View,
     stamp: Position,
     now: Instant,
+    is_hot: bool,
     far: Vec<FarFill>,
 }
 
 impl<'a> Fill<'a> {
     fn into(cache: &'a Cache, view: &'a View) -> Self {
-        Self { cache, view, stamp: Position::default(), now: Instant::now(), far: Vec::new() }
+        Self { cache, view, stamp: Position::default(), now: Instant::now(), is_hot: false, far: Vec::new() }
     }
 
     /// Rows that came along with something else.
@@ -170,29 +200,27 @@ impl<'a> Fill<'a> {
         }
         let kept = value.map(|value| source.keep(value));
         let place = Place { space, key: source.scalar(key) };
-        let envelope = Envelope { stamp: self.stamp, filled: millis() };
-        let Some(bytes) = envelope.seal(kept.as_ref()) else { return };
-        let size = bytes.len();
-        if self.cache.far().is_some() {
+        // What nobody asks for twice costs the far tier nothing. Without a near tier nobody would know.
+        let is_for_far = self.cache.far().is_some() && (self.is_hot || resource.near.is_none());
+        let size = if is_for_far {
+            let envelope = Envelope { stamp: self.stamp, filled: millis() };
+            let Some(bytes) = envelope.seal(kept.as_ref()) else { return };
+            let size = bytes.len();
             let key = place.far_key(&self.view.history.prefix);
             self.far.push(FarFill { key, value: bytes, ttl: resource.ttl });
             resource.in_far.fills.increment(1);
-        }
-        self.near(resource, place, kept, self.stamp, size, self.now);
+            size
+        } else {
+            postcard::experimental::serialized_size(&kept).unwrap_or_default()
+        };
+        let entry = Entry::new(kept, (self.view.history.universe, self.stamp), self.now);
+        self.near(resource, place, entry.far(is_for_far), size);
     }
 
-    fn near<T: Send + Sync + 'static>(
-        &self,
-        resource: &Resource,
-        place: Place,
-        value: Option<T>,
-        stamp: Position,
-        size: usize,
-        now: Instant,
-    ) {
+    fn near<T: Send + Sync + 'static>(&self, resource: &Resource, place: Place, entry: Entry<T>, size: usize) {
         if let Some(near) = &resource.near {
-            let entry = Entry::new(value, (self.view.history.universe, stamp), now, now + resource.lifetime(&place));
-            near.put(place, entry, size);
+            let expires = entry.filled + resource.lifetime(&place);
+            near.put(place, entry.until(expires), size);
             resource.in_near.fills.increment(1);
         }
     }

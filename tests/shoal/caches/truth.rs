@@ -8,7 +8,7 @@ use super::{BOUND, USER, rename, see, warm};
 use crate::support::cluster::Cluster;
 use crate::support::{Backend, Database, TestApp, eventually};
 
-crate::on_both!(a_warm_answer_is_that_of_the_database, own_writes_pass_the_caches);
+crate::on_both!(a_warm_answer_is_that_of_the_database, own_writes_pass_the_caches, whole_answers_are_kept);
 
 async fn a_warm_answer_is_that_of_the_database(backend: Backend) {
     let app = TestApp::demo(backend).await;
@@ -35,6 +35,65 @@ async fn own_writes_pass_the_caches(backend: Backend) {
         // On the instance that wrote, whoever asks.
         assert_eq!(see(&app, None, USER).await.name(), name);
     }
+}
+
+/// Answers that nobody asks the cost of are kept whole, each for its own question.
+async fn whole_answers_are_kept(backend: Backend) {
+    let app =
+        TestApp::start(std::sync::Arc::new(Database::demo(backend).await), &[("SHOAL_CACHE__AUDIT_PER_MILLE", "1000")])
+            .await;
+    app.caches().await;
+    let hits = async || app.metric("shoal_cache_hits_total", "resource=\"answers\"").await;
+    let ask = async |query: &str, operation: Option<&str>, variables: serde_json::Value| {
+        app.ask(&json!({ "query": query, "operationName": operation, "variables": variables })).await.json
+    };
+    let query = "query one($id: ID!) { user(id: $id) { name } } query two($id: ID!) { user(id: $id) { email } }";
+    let ids = [1, 2].map(|id| json!({ "id": crate::model::global("User", id) }));
+    // A replica may show less than the instance began with.
+    eventually("an answer to be kept", async || {
+        app.query(USER).await;
+        hits().await > 0.0
+    })
+    .await;
+    let before = hits().await;
+    let mut answers = Vec::new();
+    for turn in 0..2 {
+        for operation in ["one", "two"] {
+            for variables in &ids {
+                let answer = ask(query, Some(operation), variables.clone()).await;
+                assert_eq!(answer.get("errors"), None, "{answer}");
+                if turn == 0 {
+                    assert!(!answers.contains(&answer), "another question, another answer");
+                    answers.push(answer);
+                } else {
+                    assert!(answers.contains(&answer), "{answer}");
+                }
+            }
+        }
+    }
+    assert_eq!(hits().await, before + 4.0);
+    // What failed, and what is asked to be fresh, is made each time.
+    for _ in 0..2 {
+        assert_eq!(ask("{ user(id: \"?\") { name } }", None, json!({})).await["data"], json!({ "user": null }));
+        let fresh = app.ask_with(&json!({ "query": USER }), &[("cache-control", "no-cache")]).await;
+        assert_eq!(fresh.json.get("errors"), None);
+    }
+    assert_eq!(hits().await, before + 4.0);
+    for turn in 0..10 {
+        let name = format!("whole {turn}");
+        let before = app.query(USER).await;
+        rename(&app, &name).await;
+        let after = app.query(USER).await;
+        assert_eq!(after["user"]["name"], name);
+        assert_ne!(before, after);
+        assert_eq!(app.query(USER).await, after);
+    }
+    assert!(hits().await >= before + 14.0);
+    eventually("comparisons of answers", async || {
+        app.metric("shoal_cache_audits_total", "resource=\"answers\",outcome=\"same\"").await > 0.0
+    })
+    .await;
+    assert_eq!(app.metric("shoal_cache_audit_mismatch_total", "").await, 0.0);
 }
 
 #[tokio::test]
@@ -84,7 +143,8 @@ async fn what_others_write_is_seen_within_the_bound() {
 #[tokio::test]
 async fn a_reader_that_stalled_before_it_filled_leaves_nothing_old() {
     let cluster = Cluster::shared(Database::demo(Backend::Postgres).await).await;
-    let app = cluster.caching(&[]).await;
+    // Or the row would be there again before anybody asks.
+    let app = cluster.caching(&[("SHOAL_CACHE__REFRESH", "false")]).await;
     let before = see(&app, None, "{ user(id: \"VXNlcjox\") { name } }").await;
     for turn in 0..5 {
         // What is kept is void, so the next reader asks a replica.

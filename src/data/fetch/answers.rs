@@ -1,0 +1,194 @@
+//! Whole answers, kept with the stamp and the dependencies of everything that went into one. An answer may be served if all
+//! of its parts may: then it is what an execution would make of them. It costs neither that nor a look at a row.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::sync::mpsc::OwnedPermit;
+
+use super::audit::{self, Audit};
+use super::{Cached, Fetcher, Sources, is_chosen};
+use crate::data::cache::{ANSWERS, Entry, History, Miss, Place, Space};
+use crate::data::coherence::Slot;
+use crate::data::databases::Needs;
+use crate::data::position::Position;
+use crate::data::scalar::Scalar;
+
+/// An answer that depends on more than this is not kept: it would hardly ever be served.
+const MOST_PARTS: usize = 1024;
+
+/// A question of a client, as far as its answer depends on it.
+#[derive(Clone, Debug)]
+pub struct Question(Place);
+
+/// An answer, and what it depends on.
+#[derive(Debug)]
+struct Kept {
+    bytes: Bytes,
+    parts: Box<[Part]>,
+    tables: Box<[&'static str]>,
+}
+
+/// Something that an answer depends on, and up to where what went into it shows that.
+pub(super) type Part = (Slot, Position);
+
+/// What went into an answer so far.
+#[derive(Debug, Default)]
+pub(super) struct Recorder(Mutex<Recorded>);
+
+#[derive(Debug, Default)]
+struct Recorded {
+    /// None until something was read.
+    of: Option<Arc<History>>,
+    parts: Vec<Part>,
+    tables: Vec<&'static str>,
+    /// Whether something went into it of which too little is known, or too much.
+    is_spoilt: bool,
+}
+
+/// What is known of an answer that was made just now, but for its bytes.
+pub struct Keep {
+    sources: Sources,
+    place: Place,
+    of: Arc<History>,
+    parts: Vec<Part>,
+    tables: Vec<&'static str>,
+}
+
+/// An answer that was kept.
+pub struct Answered {
+    pub bytes: Bytes,
+    /// There if it is to be compared with what the primary has.
+    pub comparison: Option<Comparison>,
+}
+
+/// A comparison to be made.
+pub struct Comparison {
+    permit: OwnedPermit<Audit>,
+    kept: Arc<Entry<Arc<Kept>>>,
+    history: Arc<History>,
+}
+
+impl Question {
+    /// Of a document, with the name of its operation and its variables as text, by somebody.
+    pub fn of(document: &str, operation: Option<&str>, variables: &[u8], viewer: &str) -> Self {
+        let space = Space::of(ANSWERS, "answer").with_detail(&(document, operation, variables, viewer));
+        Self(Place { space, key: Scalar::Null })
+    }
+}
+
+impl Recorder {
+    /// Values of a source went into it.
+    pub fn used<S: Cached>(&self, source: &S, history: &Arc<History>, parts: impl Iterator<Item = Part>) {
+        let mut recorded = self.lock();
+        if recorded.is_spoilt {
+            return;
+        }
+        match &recorded.of {
+            Some(known) if Arc::ptr_eq(known, history) => {}
+            Some(_) => recorded.is_spoilt = true,
+            None => recorded.of = Some(history.clone()),
+        }
+        recorded.parts.extend(parts);
+        for table in source.tables() {
+            if !recorded.tables.contains(&table) {
+                recorded.tables.push(table);
+            }
+        }
+        recorded.is_spoilt |= recorded.parts.len() > MOST_PARTS;
+    }
+
+    /// Something went into it of which it is not known what it shows.
+    pub fn spoil(&self) {
+        self.lock().is_spoilt = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recorded> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Fetcher {
+    /// What is known of the answer to a question, once it was made; none where it cannot be kept.
+    pub fn keep(&self, question: Question) -> Option<Keep> {
+        let mut recorded = self.recorder.lock();
+        let is_whole = !std::mem::replace(&mut recorded.is_spoilt, true) && !self.needs.are_stale();
+        let of = recorded.of.take().filter(|_| is_whole)?;
+        let (parts, tables) = (std::mem::take(&mut recorded.parts), std::mem::take(&mut recorded.tables));
+        Some(Keep { sources: self.sources.clone(), place: question.0, of, parts, tables })
+    }
+}
+
+impl Keep {
+    pub fn keep(mut self, bytes: Bytes) {
+        let Some(resource) = self.sources.cache.resource(ANSWERS).filter(|resource| !resource.is_off) else { return };
+        let Some(near) = &resource.near else { return };
+        self.parts.sort_unstable();
+        // Of what went into it twice the earlier counts.
+        self.parts.dedup_by_key(|(slot, _)| *slot);
+        let Some(stamp) = self.parts.iter().map(|(_, stamp)| *stamp).min() else { return };
+        if !self.of.fences.let_pass(&self.parts) {
+            return;
+        }
+        // The bytes are counted once, as they are kept once.
+        let size = (bytes.len() + self.parts.len() * size_of::<Part>()) / 2;
+        let kept = Kept { bytes, parts: self.parts.into(), tables: self.tables.into() };
+        let now = Instant::now();
+        let entry = Entry::new(Some(Arc::new(kept)), (self.of.universe, stamp), now);
+        let expires = now + resource.lifetime(&self.place);
+        near.put(self.place, entry.until(expires), size);
+        resource.in_near.fills.increment(1);
+    }
+}
+
+impl Sources {
+    /// The answer to a question, if one is kept that may be served.
+    pub fn answered(&self, needs: &Needs, question: &Question) -> Option<Answered> {
+        let view = self.view(needs)?;
+        let resource = self.cache.resource(ANSWERS).filter(|resource| !resource.is_off)?;
+        let miss = |miss: Miss| resource.in_near.missed(miss);
+        let Some(entry) = resource.near.as_ref()?.get::<Arc<Kept>>(&question.0) else {
+            miss(Miss::Absent);
+            return None;
+        };
+        let kept = entry.value.as_ref().filter(|_| entry.universe == view.history.universe)?;
+        if entry.expires <= Instant::now() {
+            miss(Miss::Expired);
+            return None;
+        }
+        if !view.history.tells_all(kept.tables.iter().copied()) {
+            miss(Miss::Disabled);
+            return None;
+        }
+        if let Some(why) = Miss::of(view.judge_all(entry.stamp, &kept.parts)) {
+            miss(why);
+            return None;
+        }
+        entry.hit();
+        resource.in_near.hits.increment(1);
+        self.cache.count(1, 0, 0);
+        let bytes = kept.bytes.clone();
+        let is_compared = is_chosen(self.cache.settings().audit_per_mille);
+        let permit = self.audits.clone().filter(|_| is_compared).and_then(|audits| audits.try_reserve_owned().ok());
+        let comparison = permit.map(|permit| Comparison { permit, kept: entry, history: view.history });
+        Some(Answered { bytes, comparison })
+    }
+}
+
+impl Comparison {
+    /// Compares, in the background, with what is made of what the primary has; none if that fails.
+    pub fn with(self, made_anew: impl Future<Output = Option<Bytes>> + Send + 'static) {
+        let Self { permit, kept: entry, history } = self;
+        permit.send(Box::new(move |sources| {
+            async move {
+                let Some(kept) = &entry.value else { return };
+                let same = made_anew.await.map(|now| now == kept.bytes);
+                let judged = audit::Judged { resource: ANSWERS, parts: &kept.parts, tables: &kept.tables };
+                audit::conclude(&sources, judged, same, &history).await;
+            }
+            .boxed()
+        }));
+    }
+}
