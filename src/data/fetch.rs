@@ -199,7 +199,7 @@ impl Fetcher {
             // What was kept of the list and what was kept of its rows are of two states.
             let start = Instant::now();
             let load = Load { sources: &self.sources, needs: &self.needs, source };
-            let loaded = load.run(&again, Some(asked)).await;
+            let loaded = load.run_again(&again, asked).await;
             self.record(source, again.len(), Tally::default(), Some(&loaded), start);
             let mut slots = Vec::new();
             for value in loaded.found.iter().flat_map(HashMap::values) {

@@ -44,14 +44,14 @@ pub struct Answer {
 /// An answer, as it is sent.
 pub enum Body {
     /// One that was made, and what is to have its bytes once it is written.
-    Made(Response, Option<Keep>),
+    Made(Box<Response>, Option<Keep>),
     /// One that was kept.
     Written(Bytes),
 }
 
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
-        Self { body: Body::Made(response, None), token: None }
+        Self { body: Body::Made(Box::new(response), None), token: None }
     }
 }
 
@@ -106,7 +106,7 @@ impl Executor {
         };
         let question = question.filter(|_| response.is_ok());
         let keep = question.zip(fetcher).and_then(|(question, fetcher)| fetcher.keep(question));
-        Answer { body: Body::Made(response, keep), token }
+        Answer { body: Body::Made(Box::new(response), keep), token }
     }
 
     /// Executes a request: the answer, the token of what it has done, and what it was read with if it was executed at all.

@@ -68,7 +68,7 @@ pub async fn answer(
     let Answer { body, token } = server.executor.execute(request, envelope).await;
     let mut response = match body {
         execute::Body::Written(bytes) => (StatusCode::OK, JSON, bytes).into_response(),
-        execute::Body::Made(response, keep) => write(StatusCode::OK, response, keep, &request_id),
+        execute::Body::Made(response, keep) => write(StatusCode::OK, *response, keep, &request_id),
     };
     let headers = response.headers_mut();
     // What a client has seen decides what it is shown.

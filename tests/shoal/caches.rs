@@ -59,7 +59,9 @@ async fn rename(app: &TestApp, name: &str) -> String {
     let query = "mutation ($name: String!) { updateUser(input: { id: \"VXNlcjox\", name: $name })
         { user { name } userErrors { message } } }";
     let answer = app.ask_as(None, &json!({ "query": query, "variables": { "name": name } }), &[]).await;
-    assert_eq!(answer.json["data"]["updateUser"]["user"]["name"], name, "{}", answer.json);
+    let log = app.log();
+    let last: Vec<_> = log.lines().rev().take(20).collect();
+    assert_eq!(answer.json["data"]["updateUser"]["user"]["name"], name, "{}\n{}", answer.json, last.join("\n"));
     answer.token.unwrap()
 }
 

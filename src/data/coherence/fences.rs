@@ -89,6 +89,7 @@ impl Fences {
         Position(self.applied.load(Ordering::Acquire))
     }
 
+    #[cfg(test)]
     pub fn floor(&self) -> Position {
         Position(self.floor.load(Ordering::Acquire))
     }
@@ -170,11 +171,7 @@ impl Fences {
         applied: Position,
         demand: Demand,
     ) -> Verdict {
-        if self.let_pass(parts) {
-            self.judge(smallest.max(self.floor()), [], applied, demand)
-        } else {
-            Verdict::BehindFence
-        }
+        if self.let_pass(parts) { self.judge(smallest, [], applied, demand) } else { Verdict::BehindFence }
     }
 
     /// The smallest position of a server whose rows pass the rule for all of these.

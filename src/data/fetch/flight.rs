@@ -19,10 +19,12 @@ use crate::data::databases::Needs;
 use crate::data::error::Error;
 use crate::data::position::Position;
 
+type Open = foldhash::HashMap<Place, Weak<dyn Any + Send + Sync>>;
+
 /// The flights that are under way, by the places that they go for.
 #[derive(Default)]
 pub(super) struct Flights {
-    open: Mutex<HashMap<Place, Weak<dyn Any + Send + Sync>>>,
+    open: Mutex<Open>,
 }
 
 /// A load that is under way.
@@ -172,7 +174,7 @@ impl Flights {
         (Some((flight, own)), others)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Weak<dyn Any + Send + Sync>>> {
+    fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

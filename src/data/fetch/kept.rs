@@ -3,10 +3,11 @@
 //! Of a list they keep the keys of its rows and their places, not the rows: a row is kept once, however many lists have
 //! it. A list and its rows may so be of two states. Where lists would treat a row otherwise now, both are read again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
+use foldhash::{HashSet, HashSetExt};
 use sea_orm::FromQueryResult;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

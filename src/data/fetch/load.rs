@@ -190,7 +190,8 @@ impl<'a> Fill<'a> {
     }
 
     fn put<S: Cached>(&mut self, source: &S, space: Space, key: &S::Key, value: Option<&S::Value>) {
-        if let Some(value) = value {
+        // What came along is kept once its list is served again, or where it is known to be of use.
+        if let Some(value) = value.filter(|_| self.is_hot) {
             source.spill(value, self);
         }
         let Some(resource) = self.cache.resource(space.resource).filter(|resource| !resource.is_off) else { return };

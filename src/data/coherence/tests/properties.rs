@@ -208,4 +208,19 @@ proptest! {
             prop_assert_eq!(serves, stamp >= needed, "{:?}", stamp);
         }
     }
+
+    /// Several values may be served together exactly if each may.
+    #[test]
+    fn what_is_made_of_several_values_is_judged_as_they_are(
+        calls in prop::collection::vec(any_call(), 0..12),
+        parts in prop::collection::vec(((0..SLOTS).prop_map(Slot::of), position()), 1..6),
+        demand in demand(),
+    ) {
+        let fences = after(&calls);
+        let applied = fences.applied();
+        let smallest = parts.iter().map(|(_, stamp)| *stamp).min().unwrap();
+        let together = fences.judge_all(smallest, &parts, applied, demand) == Verdict::Serves;
+        let each = parts.iter().all(|(slot, stamp)| fences.judge(*stamp, [*slot], applied, demand) == Verdict::Serves);
+        prop_assert_eq!(together, each);
+    }
 }
