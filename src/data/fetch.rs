@@ -24,7 +24,7 @@ use async_graphql::dataloader::Loader;
 use metrics::histogram;
 use tokio::sync::mpsc;
 
-use super::cache::{self, Cache, Dirty, Far, Histories, Miss, View};
+use super::cache::{self, Cache, Dirty, Far, Miss, View};
 use super::coherence::Demand;
 use super::databases::{Databases, Needs};
 use super::error::Error;
@@ -103,7 +103,7 @@ impl Sources {
         if !self.cache.is_on() || needs.are_direct() {
             return None;
         }
-        let histories: &Histories = self.cache.histories();
+        let histories = self.cache.histories();
         let (universe, bound) = self.databases.bound_of_tiers()?;
         let history = match self.databases.embedded() {
             // Its fences are raised before a commit is counted.

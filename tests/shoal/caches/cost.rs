@@ -28,8 +28,8 @@ async fn what_the_tiers_serve_runs_no_sql_and_what_they_do_not_no_more_than_with
         app.caches().await;
         let mut with = Counted::of(app).await;
         assert_eq!(with.statements(query).await, without.statements(query).await, "cold: {query}");
-        let before = with.counted().await;
         let data = warm(&with.app, query).await;
+        let before = with.counted().await;
         let again = see(&with.app, None, query).await;
         assert_eq!((again.statements, &again.data), (0, &data), "{query}");
         assert_eq!(with.counted().await, before, "warm: {query}");
