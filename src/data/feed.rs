@@ -196,7 +196,8 @@ impl Lost {
             Self::Sql(_) => return "the primary cannot be asked",
             Self::Log(error) => error.to_string(),
         };
-        const WORDS: [(&str, &str); 6] = [
+        const WORDS: [(&str, &str); 7] = [
+            ("pg_hba.conf", "the primary takes replication over TLS only, or not from here (pg_hba.conf)"),
             ("all replication slots are in use", "there is no free replication slot (max_replication_slots)"),
             ("max_wal_senders", "there is no free WAL sender (max_wal_senders)"),
             ("wal_level", "wal_level is not logical"),

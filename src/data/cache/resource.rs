@@ -140,7 +140,10 @@ pub struct Meters {
 
 impl Meters {
     fn of(resource: &'static str, tier: &'static str) -> Self {
-        let miss = |miss: Miss| counter!("shoal_cache_misses_total", "resource" => resource, "tier" => tier, "reason" => miss.name());
+        let miss = |miss: Miss| {
+            let reason = miss.name();
+            counter!("shoal_cache_misses_total", "resource" => resource, "tier" => tier, "reason" => reason)
+        };
         Self {
             hits: counter!("shoal_cache_hits_total", "resource" => resource, "tier" => tier),
             misses: Miss::ALL.map(miss),

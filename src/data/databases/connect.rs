@@ -31,8 +31,6 @@ pub(in crate::data) struct Primary {
 }
 
 impl Primary {
-    /// # Errors
-    /// For a URL that demands TLS: the log cannot be followed over it.
     pub(super) fn of(url: &SecretUrl, pool: &PoolSettings) -> Result<Self, Error> {
         let options = options(url, pool, Access::Write)?.application_name("shoal feed");
         let password = url.expose().password().unwrap_or_default();
