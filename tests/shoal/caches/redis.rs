@@ -82,7 +82,8 @@ async fn old_values_that_come_back_are_not_served() {
     }
 }
 
-#[tokio::test]
+// Several threads: it waits for servers to start and to go on, and the gates must not wait with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_redis_everything_goes_on() {
     let cluster = Cluster::alone().await;
     let (here, there) = (cluster.caching(&BOUND).await, cluster.caching(&BOUND).await);
