@@ -88,7 +88,10 @@ impl Default for Config {
                 document_cache_bytes: 8 << 20,
             },
             // What the client of Redis would say of each node and retry, the far tier says once.
-            log: Log { filter: "info,redis=off,sqlx=warn,sea_orm_migration=warn".to_owned(), format: LogFormat::Text },
+            log: Log {
+                filter: "info,pgwire_replication=off,redis=off,sqlx=warn,sea_orm_migration=warn".to_owned(),
+                format: LogFormat::Text,
+            },
             #[cfg(feature = "fault-points")]
             fault_point: None,
         }

@@ -176,7 +176,7 @@ impl Shared {
         let why = lost.why();
         let mut health = self.lock();
         if health.follows || health.why.as_deref() != Some(why) {
-            tracing::error!(why, cause = %lost, "the feed is lost: the caches are off until it follows again");
+            tracing::warn!(why, cause = %lost, "the feed is lost: the caches are off until it follows again");
         }
         health.follows = false;
         health.why = Some(why.to_owned());
