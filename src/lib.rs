@@ -35,7 +35,7 @@
 //!     position   places in a history, and the tokens that carry them
 //!     write      a transaction on the primary, once under its key, and who hears of it
 //!     ledger     what a request cost          bulk       CSV into tables
-//!     secret     URLs whose passwords, and texts, that never show
+//!     secret     URLs whose passwords, and texts, that never show     thread  work that no request may keep waiting
 //! ```
 //!
 //! # Invariants

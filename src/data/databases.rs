@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use sea_orm::{DatabaseConnection, TransactionTrait};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -33,6 +34,7 @@ use super::error::Error;
 use super::position::{Keys, Position, Universe};
 use super::secret::SecretUrl;
 use super::sql::Dialect;
+use super::thread::Thread;
 pub(in crate::data) use connect::Primary;
 use freshness::Freshness;
 pub use health::Health;
@@ -44,7 +46,6 @@ pub(in crate::data) use survey::Survey;
 pub use tokens::{Seen, TokenSettings};
 pub use transaction::OpenTransaction;
 use transaction::{Commits, On};
-use watch::Watch;
 
 /// How long a start waits for the servers to be asked once.
 const FIRST_LOOK: Duration = Duration::from_secs(4);
@@ -159,7 +160,7 @@ struct Shared {
     embedded: (Universe, Arc<Commits>),
     keys: OnceLock<Keys>,
     /// What watches over the servers, and what keeps their pools in order. Ends with them.
-    watches: Mutex<(Option<Watch>, JoinSet<()>)>,
+    watches: Mutex<(Option<Thread>, JoinSet<()>)>,
     settings: Settings,
 }
 
@@ -230,11 +231,11 @@ impl Databases {
         }
         {
             let mut watches = shared.watches.lock().unwrap_or_else(PoisonError::into_inner);
-            watches.0 = Some(Watch::start(watched).map_err(sqlx::Error::Io)?);
+            watches.0 = Some(Thread::start("watch", join_all(watched).map(drop)).map_err(sqlx::Error::Io)?);
             // Connections belong to the threads that use them.
             watches.1.spawn(watch::tend(nodes.clone()));
         }
-        let asked = futures_util::future::join_all(nodes.iter().map(|node| node.asked()));
+        let asked = join_all(nodes.iter().map(|node| node.asked()));
         // Those that take longer are asked again and again.
         let _ = tokio::time::timeout(FIRST_LOOK, asked).await;
         Ok(())
@@ -298,7 +299,7 @@ impl Databases {
     pub async fn close(&self) {
         let watches = std::mem::take(&mut *self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner));
         drop(watches);
-        futures_util::future::join_all(self.nodes().map(Node::close)).await;
+        join_all(self.nodes().map(Node::close)).await;
         if let Err(error) = self.shared.writer.clone().close().await {
             tracing::warn!(%error, "the writer did not close cleanly");
         }

@@ -12,18 +12,18 @@ mod session;
 mod side;
 
 use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::select;
 use metrics::{counter, gauge};
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::cache::{Cache, Dirty};
-use super::databases::Databases;
+use super::databases::{Databases, Primary};
 use super::error::Error;
+use super::position::Position;
+use super::thread::Thread;
 use session::Session;
 
 /// The publication of all tables that are read through the tiers.
@@ -62,7 +62,7 @@ pub struct NotKept {
 #[derive(Clone)]
 pub struct Feed {
     shared: Arc<Shared>,
-    _stop: Arc<oneshot::Sender<()>>,
+    _thread: Arc<Thread>,
 }
 
 /// What the thread and its handles share.
@@ -99,36 +99,15 @@ impl Feed {
         }
         let health = Mutex::new(Health { why: Some("it connects to the primary".to_owned()), ..Health::default() });
         let shared = Arc::new(Shared { databases: databases.clone(), cache: cache.clone(), dirty, health });
-        let (stop, stopped) = oneshot::channel::<()>();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(sqlx::Error::Io)?;
-        let follows = shared.clone();
-        std::thread::Builder::new()
-            .name("feed".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    let follow = async {
-                        let mut pause = FIRST_PAUSE;
-                        loop {
-                            let mut session = Session::new(&follows, &primary);
-                            let Err(lost) = session.follow().await;
-                            pause = if session.has_followed() { FIRST_PAUSE } else { LONGEST_PAUSE.min(pause * 2) };
-                            follows.lost(&lost);
-                            let _ = tokio::time::timeout(pause, std::future::pending::<Infallible>()).await;
-                        }
-                    };
-                    select(pin!(follow), stopped).await;
-                });
-            })
-            .map_err(sqlx::Error::Io)?;
-        Ok(Some(Self { shared, _stop: Arc::new(stop) }))
+        let follow = shared.clone().follow(primary);
+        let thread = Thread::start("feed", follow).map_err(sqlx::Error::Io)?;
+        Ok(Some(Self { shared, _thread: Arc::new(thread) }))
     }
 
     pub fn health(&self) -> Health {
         let mut health = self.shared.lock().clone();
-        if let Some(history) = self.shared.cache.histories().current() {
-            let applied = history.fences.applied();
+        if let Some((applied, lag)) = self.progress() {
             health.applied = Some(applied.to_string());
-            let lag = self.shared.databases.lag(history.universe, applied);
             health.lag_ms = lag.and_then(|lag| u64::try_from(lag.as_millis()).ok());
         }
         health
@@ -136,19 +115,36 @@ impl Feed {
 
     /// Reports how far the feed is to the metrics recorder.
     pub fn observe(&self) {
-        let health = self.shared.lock().clone();
-        gauge!("shoal_feed_follows").set(f64::from(u8::from(health.follows)));
-        if let Some(history) = self.shared.cache.histories().current() {
-            let applied = history.fences.applied();
+        gauge!("shoal_feed_follows").set(f64::from(u8::from(self.shared.lock().follows)));
+        if let Some((applied, lag)) = self.progress() {
             gauge!("shoal_feed_position").set(applied.0 as f64);
-            if let Some(lag) = self.shared.databases.lag(history.universe, applied) {
+            if let Some(lag) = lag {
                 gauge!("shoal_feed_lag_seconds").set(lag.as_secs_f64());
             }
         }
     }
+
+    /// The position through which the fences are complete, and for how long the primary has been past it.
+    fn progress(&self) -> Option<(Position, Option<Duration>)> {
+        let history = self.shared.cache.histories().current()?;
+        let applied = history.fences.applied();
+        Some((applied, self.shared.databases.lag(history.universe, applied)))
+    }
 }
 
 impl Shared {
+    /// Follows the log for ever, however often it is lost.
+    async fn follow(self: Arc<Self>, primary: Primary) {
+        let mut wait = FIRST_PAUSE;
+        loop {
+            let mut session = Session::new(&self, &primary);
+            let Err(lost) = session.follow().await;
+            wait = if session.has_followed() { FIRST_PAUSE } else { LONGEST_PAUSE.min(wait * 2) };
+            self.lost(&lost);
+            pause(wait).await;
+        }
+    }
+
     /// It follows the log, all changes of all tables but these.
     fn follows(&self, not_kept: Vec<NotKept>) {
         let mut health = self.lock();
@@ -210,4 +206,8 @@ impl Lost {
             .find(|(part, _)| text.contains(part))
             .map_or("the log of the primary cannot be followed", |it| it.1)
     }
+}
+
+async fn pause(duration: Duration) {
+    let _ = tokio::time::timeout(duration, std::future::pending::<Infallible>()).await;
 }

@@ -30,6 +30,7 @@ pub mod scalar;
 pub mod secret;
 pub mod sql;
 pub mod table;
+mod thread;
 pub mod write;
 
 pub use databases::{Databases, Needs};

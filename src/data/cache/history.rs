@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
-use crate::data::coherence::{Commit, Demand, Fences, Slot, Verdict};
+use crate::data::coherence::{Demand, Fences, Slot, Verdict};
 use crate::data::position::{Position, Universe};
 
 /// How values are written into the far tier; another one reads nothing of this.
@@ -53,10 +53,6 @@ impl History {
     pub async fn reaches(&self, position: Position) {
         // The sender lives as long as this.
         let _ = self.applied.subscribe().wait_for(|applied| *applied >= position).await;
-    }
-
-    pub fn apply(&self, commit: &Commit) -> bool {
-        self.fences.apply(commit)
     }
 
     /// Which tables' changes are all told from now on.

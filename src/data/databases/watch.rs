@@ -6,10 +6,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::{BoxFuture, join_all, select};
+use futures_util::future::select;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use tokio::sync::oneshot;
 
 use super::freshness::Freshness;
 use super::node::{Node, State};
@@ -34,26 +33,6 @@ const SILENT: &str = "it does not answer";
 const IN_USE: Duration = Duration::from_secs(2);
 /// How often the pools are put in order.
 const TENDING: Duration = Duration::from_secs(1);
-
-/// A thread in which servers are watched. Ends with this.
-pub(super) struct Watch {
-    _stop: oneshot::Sender<()>,
-}
-
-impl Watch {
-    /// # Errors
-    /// When the system gives no thread.
-    pub fn start(watched: Vec<BoxFuture<'static, ()>>) -> std::io::Result<Self> {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name("watch".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                select(pin!(join_all(watched)), stopped).await;
-            })
-        })?;
-        Ok(Self { _stop: stop })
-    }
-}
 
 /// Asks a replica for ever.
 pub(super) async fn replica(node: Arc<Node>, options: PgConnectOptions) {

@@ -11,7 +11,7 @@ use pgwire_replication::{Lsn, ReplicationClient, ReplicationConfig, ReplicationE
 
 use super::pgoutput::{Message, Reader};
 use super::side::{Side, Watched};
-use super::{Lost, NotKept, PUBLICATION, Shared};
+use super::{Lost, NotKept, PUBLICATION, Shared, pause};
 use crate::data::cache::{Dirty, History};
 use crate::data::coherence::{Commit, MOST_SLOTS, Slot};
 use crate::data::databases::Primary;
@@ -257,7 +257,7 @@ impl Following<'_> {
         }
         let commit =
             Commit { previous: self.told, position, touched: touched.map(|slots| slots.into_iter().collect()) };
-        if !self.history.apply(&commit) {
+        if !self.history.fences.apply(&commit) {
             counter!("shoal_feed_floor_raises_total", "reason" => "gap").increment(1);
         }
         self.told = position;
@@ -325,8 +325,4 @@ impl Following<'_> {
             .filter_map(|watched| Some(NotKept { table: watched.table.clone(), why: watched.why.clone()? }));
         self.shared.follows(not_kept.collect());
     }
-}
-
-async fn pause(duration: Duration) {
-    let _ = tokio::time::timeout(duration, std::future::pending::<Infallible>()).await;
 }
