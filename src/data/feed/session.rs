@@ -286,16 +286,15 @@ impl Following<'_> {
 
     /// Looks whether the log still tells everything, and whether it goes on.
     async fn look(&mut self) -> Result<(), Lost> {
-        let tables: Vec<_> = self.watched.iter().map(|watched| watched.table.clone()).collect();
-        let tables: Vec<_> = tables.iter().map(String::as_str).collect();
+        let tables: Vec<_> = self.watched.iter().map(|watched| watched.table.as_str()).collect();
         let watched = self.side.watched(&tables).await?;
         if watched != self.watched {
             counter!("shoal_feed_fingerprint_changes_total").increment(1);
             tracing::warn!("a table or its publication has changed: what is kept of before is void");
-            // First nothing more is kept of what is not told, then all is void that may have changed in silence.
+            // First all is void that may have changed in silence: a table that is told again has been kept before.
+            self.history.fences.raise_floor(self.side.end().await?);
             self.watched = watched;
             self.tell();
-            self.history.fences.raise_floor(self.side.end().await?);
             counter!("shoal_feed_floor_raises_total", "reason" => "fingerprint").increment(1);
         }
         let shared = self.shared;
@@ -316,7 +315,7 @@ impl Following<'_> {
     /// Tells which tables may be kept.
     fn tell(&self) {
         let is_told =
-            |table: &&str| self.watched.iter().any(|watched| watched.table == *table && watched.why.is_none());
+            |table: &&str| self.watched.iter().any(|watched| watched.why.is_none() && watched.table == *table);
         let tables = self.shared.cache.declared().tables.iter().map(|table| table.name);
         self.history.tells(tables.filter(is_told).collect());
         let not_kept = self
