@@ -87,7 +87,7 @@ impl Default for Config {
                 max_nodes: 100,
                 document_cache_bytes: 8 << 20,
             },
-            // What the client of Redis would say of each node and retry, the far tier says once.
+            // What the clients of Redis and of the log say of each node and retry, the far tier and the feed say once.
             log: Log {
                 filter: "info,pgwire_replication=off,redis=off,sqlx=warn,sea_orm_migration=warn".to_owned(),
                 format: LogFormat::Text,

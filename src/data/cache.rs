@@ -7,6 +7,7 @@ mod envelope;
 pub mod far;
 mod history;
 mod invalidate;
+mod miss;
 mod near;
 mod place;
 mod resource;
@@ -22,9 +23,10 @@ pub use envelope::Envelope;
 pub use far::{Far, Fill};
 pub use history::{Histories, History, View};
 pub use invalidate::Invalidate;
+pub use miss::Miss;
 pub use near::{Entry, Near};
 pub use place::{Place, Space};
-pub use resource::{Meters, Miss, Resource, Settings};
+pub use resource::{Resource, Settings};
 
 use super::declared::Declared;
 use super::scalar::Scalar;
@@ -44,7 +46,8 @@ pub struct Cache {
 struct Shared {
     declared: Declared,
     settings: Settings,
-    near: Option<Near>,
+    /// The shared one, and those of resources that have a part of their own.
+    nears: Vec<Near>,
     far: Option<Far>,
     resources: HashMap<&'static str, Resource>,
     histories: Histories,
@@ -95,10 +98,14 @@ impl Cache {
         }
         let rest = settings.near_bytes / 100 * (100 - parts);
         let near = (rest > 0).then(|| Near::new(rest));
-        let resources = names.iter().map(|name| (*name, Resource::new(name, &settings, near.as_ref()))).collect();
+        let resources: HashMap<_, _> =
+            names.iter().map(|name| (*name, Resource::new(name, &settings, near.as_ref()))).collect();
+        let has_part = |name: &str| settings.resources.get(name).is_some_and(|own| own.near_percent.is_some());
+        let own = resources.iter().filter(|(name, _)| has_part(name)).filter_map(|(_, resource)| resource.near.clone());
+        let nears = near.into_iter().chain(own).collect();
         let histories = Histories::new(declared.salt(&settings.namespace));
         Ok(Self {
-            shared: Arc::new(Shared { declared, settings, near, far, resources, histories, tally: Tally::default() }),
+            shared: Arc::new(Shared { declared, settings, nears, far, resources, histories, tally: Tally::default() }),
         })
     }
 
@@ -110,9 +117,14 @@ impl Cache {
         &self.shared.settings
     }
 
-    /// A resource, unless nothing is to be kept of it.
+    /// A resource, whether or not anything is kept of it.
     pub fn resource(&self, name: &str) -> Option<&Resource> {
         self.shared.resources.get(name)
+    }
+
+    /// A resource of which something is kept.
+    pub fn kept(&self, name: &str) -> Option<&Resource> {
+        self.resource(name).filter(|resource| !resource.is_off && self.is_on())
     }
 
     pub fn far(&self) -> Option<&Far> {
@@ -130,16 +142,14 @@ impl Cache {
 
     /// Whether a row is to be read again when it has changed: it was served more than once since it was kept.
     pub fn is_hot(&self, table: &'static str, key: &Scalar) -> bool {
-        let Some(resource) = self.resource(table).filter(|resource| resource.refresh && !resource.is_off) else {
-            return false;
-        };
+        let Some(resource) = self.kept(table).filter(|resource| resource.refresh) else { return false };
         let place = Place { space: Space::row(table), key: key.clone() };
         resource.near.as_ref().and_then(|near| near.hits(&place)).is_some_and(|hits| hits >= HOT)
     }
 
     /// Forgets what is kept in this process: it is of another history.
     pub fn clear(&self) {
-        self.nears().for_each(Near::clear);
+        self.shared.nears.iter().for_each(Near::clear);
     }
 
     /// Counts the keys of a batch by who served them.
@@ -159,7 +169,7 @@ impl Cache {
         let (hits, all) = (near_hits + far_hits, near_hits + far_hits + misses);
         let hit_rate = (all > 0).then(|| hits as f64 / all as f64);
         let (near_bytes, near_entries) =
-            self.nears().map(Near::usage).fold((0, 0), |sum, usage| (sum.0 + usage.0, sum.1 + usage.1));
+            self.shared.nears.iter().map(Near::usage).fold((0, 0), |sum, usage| (sum.0 + usage.0, sum.1 + usage.1));
         Usage { near_bytes, near_entries, near_hits, far_hits, misses, hit_rate }
     }
 
@@ -171,13 +181,5 @@ impl Cache {
         if let Some(rate) = usage.hit_rate {
             gauge!("shoal_cache_hit_rate").set(rate);
         }
-    }
-
-    /// The near tiers: the shared one, and those of resources that have a part of their own.
-    fn nears(&self) -> impl Iterator<Item = &Near> {
-        let own = self.shared.resources.iter().filter(|(name, _)| {
-            self.shared.settings.resources.get(**name).is_some_and(|own| own.near_percent.is_some())
-        });
-        self.shared.near.iter().chain(own.filter_map(|(_, resource)| resource.near.as_ref()))
     }
 }

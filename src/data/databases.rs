@@ -40,6 +40,7 @@ use freshness::Freshness;
 pub use health::Health;
 use node::{Node, Source};
 use pool::{Limits, Pool};
+pub(in crate::data) use reader::TOKEN_WAIT;
 pub use reader::{Needs, Read};
 pub use route::Policy;
 pub(in crate::data) use survey::Survey;

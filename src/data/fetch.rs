@@ -18,15 +18,15 @@ mod tests;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_graphql::dataloader::Loader;
 use metrics::histogram;
 use tokio::sync::mpsc;
 
-use super::cache::{self, Cache, Dirty, Far, Miss, View};
+use super::cache::{self, Cache, Dirty, Far, View};
 use super::coherence::Demand;
-use super::databases::{Databases, Needs};
+use super::databases::{Databases, Needs, TOKEN_WAIT};
 use super::error::Error;
 use super::find::Source;
 use super::ledger::{Batch, Ledger};
@@ -39,8 +39,6 @@ use flight::Flights;
 pub use kept::{Cached, Restored};
 use load::{Asked, Load, Loaded};
 
-/// How long a read waits for the feed to reach what its client has seen, once in a request.
-const TOKEN_WAIT: Duration = Duration::from_millis(25);
 /// The most comparisons, and changed rows, that may wait.
 const WAITING: usize = 64;
 /// Of so many hits of one value in the near tier, its age is recorded once.
@@ -169,18 +167,9 @@ impl Fetcher {
         let mut values = HashMap::with_capacity(keys.len());
         let mut own = None;
         if !missing.is_empty() {
-            let slots = missing.iter().flat_map(|key| source.dependencies(key).iter().collect::<Vec<_>>());
-            let mut slots: Vec<_> = slots.collect();
+            let slots = missing.iter().flat_map(|key| source.dependencies(key)).collect();
             let landed = self.sources.flights.join(&self.sources, &self.needs, asked, missing).await;
-            for value in landed.values.values() {
-                source.depends_also(value, &mut |slot| slots.push(slot));
-            }
-            match landed.stamp {
-                Some(stamp) => {
-                    self.recorder.used(source, &asked.view.history, slots.into_iter().map(|slot| (slot, stamp)));
-                }
-                None => self.recorder.spoil(),
-            }
+            self.recorder.read(source, &asked.view.history, landed.stamp, slots, landed.values.values());
             tally.far = landed.kept.len();
             kept.extend(landed.kept);
             own = landed.own;
@@ -201,16 +190,8 @@ impl Fetcher {
             let load = Load { sources: &self.sources, needs: &self.needs, source };
             let loaded = load.run_again(&again, asked).await;
             self.record(source, again.len(), Tally::default(), Some(&loaded), start);
-            let mut slots = Vec::new();
-            for value in loaded.found.iter().flat_map(HashMap::values) {
-                source.depends_also(value, &mut |slot| slots.push(slot));
-            }
-            match loaded.stamp {
-                Some(stamp) => {
-                    self.recorder.used(source, &asked.view.history, slots.into_iter().map(|slot| (slot, stamp)));
-                }
-                None => self.recorder.spoil(),
-            }
+            let read = loaded.found.iter().flat_map(HashMap::values);
+            self.recorder.read(source, &asked.view.history, loaded.stamp, Vec::new(), read);
             values.extend(loaded.found?);
         }
         Ok(values)
@@ -220,38 +201,40 @@ impl Fetcher {
     #[allow(clippy::type_complexity)]
     fn near<S: Cached>(&self, asked: &Asked<S>, keys: &[S::Key]) -> (Vec<(S::Key, Option<S::Kept>)>, Vec<S::Key>) {
         let (mut served, mut missing) = (Vec::with_capacity(keys.len()), Vec::new());
-        let meters = &asked.resource().in_near;
-        let Some(near) = &asked.resource().near else { return (served, keys.to_vec()) };
+        let (source, view, resource) = (&asked.source, &asked.view, asked.resource());
+        let meters = &resource.in_near;
+        let Some(near) = &resource.near else { return (served, keys.to_vec()) };
         let (now, mut for_far) = (Instant::now(), Vec::new());
         let mut parts = Vec::with_capacity(keys.len());
         for key in keys {
-            let miss = match near.get::<S::Kept>(&asked.place(key)) {
-                None => Miss::Absent,
-                Some(entry) if entry.universe != asked.view.history.universe => Miss::Absent,
-                Some(entry) if entry.expires <= now => Miss::Expired,
-                Some(entry) => match Miss::of(asked.view.judge(entry.stamp, asked.source.dependencies(key).iter())) {
-                    None => {
-                        parts.extend(asked.source.dependencies(key).iter().map(|slot| (slot, entry.stamp)));
-                        let hits_before = entry.hit();
-                        if hits_before.is_multiple_of(AGES) {
-                            meters.age.record(now.saturating_duration_since(entry.filled));
-                        }
-                        if self.sources.cache.far().is_some() && entry.is_for_far(hits_before) {
-                            for_far.extend(asked.for_far(key, &entry));
-                        }
-                        self.sources.audit(asked, key, &entry.value, entry.stamp);
-                        served.push((key.clone(), entry.value.clone()));
-                        continue;
+            let slots = source.dependencies(key);
+            let found = near.get::<S::Kept>(&asked.place(key), view.history.universe, now);
+            let judged = found.and_then(|entry| match view.refuses(entry.stamp, slots.iter()) {
+                Some(miss) => Err(miss),
+                None => Ok(entry),
+            });
+            let miss = match judged {
+                Err(miss) => miss,
+                Ok(entry) => {
+                    parts.extend(slots.into_iter().map(|slot| (slot, entry.stamp)));
+                    let hits_before = entry.hit();
+                    if hits_before.is_multiple_of(AGES) {
+                        meters.age.record(now.saturating_duration_since(entry.filled));
                     }
-                    Some(miss) => miss,
-                },
+                    if self.sources.cache.far().is_some() && entry.is_for_far(hits_before) {
+                        for_far.extend(asked.for_far(key, &entry));
+                    }
+                    self.sources.audit(asked, key, &entry.value, entry.stamp);
+                    served.push((key.clone(), entry.value.clone()));
+                    continue;
+                }
             };
             meters.missed(miss);
             missing.push(key.clone());
         }
         meters.hits.increment(served.len() as u64);
         if !served.is_empty() {
-            self.recorder.used(&asked.source, &asked.view.history, parts.into_iter());
+            self.recorder.used(source, &view.history, parts.into_iter());
         }
         if let Some(far) = self.sources.cache.far().filter(|_| !for_far.is_empty()) {
             far.fill(for_far);

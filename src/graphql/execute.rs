@@ -91,7 +91,7 @@ impl Executor {
         let Envelope { latest, tokens, client, trace } = envelope;
         let seen = sources.databases.recognise(&tokens).await;
         let needs = Needs::new(client, seen.position).latest(latest);
-        let question = (!latest && !trace).then(|| question(&request));
+        let question = (!latest && !trace && sources.keeps_answers()).then(|| question(&request));
         if let Some(answered) = question.as_ref().and_then(|question| sources.answered(&needs, question)) {
             if let Some(comparison) = answered.comparison {
                 comparison.with(self.clone().anew(request));

@@ -1,6 +1,8 @@
 //! A value as the far tier keeps it: its stamp, when it was filled, then the value itself, all in postcard.
 //! <https://postcard.jamesmunns.com/wire-format>
 
+use std::time::{Duration, SystemTime};
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -15,6 +17,15 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    pub fn of_now(stamp: Position) -> Self {
+        Self { stamp, filled: millis() }
+    }
+
+    /// How long ago it was filled, as far as the clocks of two processes agree.
+    pub fn age(self) -> Duration {
+        Duration::from_millis(millis().saturating_sub(self.filled))
+    }
+
     /// The bytes of a value; none where nothing was found.
     pub fn seal<T: Serialize>(self, value: Option<&T>) -> Option<Vec<u8>> {
         postcard::to_stdvec(&(self.stamp.0, self.filled, value)).ok()
@@ -26,6 +37,12 @@ impl Envelope {
         let ((stamp, filled, value), rest) = postcard::take_from_bytes::<(u64, u64, Option<T>)>(bytes).ok()?;
         rest.is_empty().then_some((Self { stamp: Position(stamp), filled }, value))
     }
+}
+
+/// Milliseconds since 1970.
+fn millis() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

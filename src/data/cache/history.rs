@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
-use crate::data::coherence::{Demand, Fences, Slot, Verdict};
+use super::miss::Miss;
+use crate::data::coherence::{Demand, Fences, Slot};
 use crate::data::position::{Position, Universe};
 
 /// How values are written into the far tier; another one reads nothing of this.
@@ -82,14 +83,14 @@ impl View {
         Self { history, applied, demand }
     }
 
-    /// The rule.
-    pub fn judge(&self, stamp: Position, slots: impl IntoIterator<Item = Slot>) -> Verdict {
-        self.history.fences.judge(stamp, slots, self.applied, self.demand)
+    /// The rule: why a value may not be served, if it may not.
+    pub fn refuses(&self, stamp: Position, slots: impl IntoIterator<Item = Slot>) -> Option<Miss> {
+        Miss::of(self.history.fences.judge(stamp, slots, self.applied, self.demand))
     }
 
     /// The rule for several values at once, of which `smallest` is the smallest stamp.
-    pub fn judge_all(&self, smallest: Position, parts: &[(Slot, Position)]) -> Verdict {
-        self.history.fences.judge_all(smallest, parts, self.applied, self.demand)
+    pub fn refuses_some(&self, smallest: Position, parts: &[(Slot, Position)]) -> Option<Miss> {
+        Miss::of(self.history.fences.judge_all(smallest, parts, self.applied, self.demand))
     }
 
     /// The smallest position of a server whose rows pass the rule for all of these.

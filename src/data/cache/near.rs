@@ -3,11 +3,12 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use moka::sync::Cache;
 
+use super::miss::Miss;
 use super::place::Place;
 use crate::data::position::{Position, Universe};
 
@@ -19,9 +20,9 @@ const OVERHEAD: usize = 400;
 pub struct Entry<T> {
     pub value: Option<T>,
     pub stamp: Position,
-    pub universe: Universe,
+    universe: Universe,
     pub filled: Instant,
-    pub expires: Instant,
+    expires: Instant,
     /// Whether the far tier has it, too.
     is_far: bool,
     hits: AtomicU32,
@@ -51,14 +52,9 @@ pub struct Near {
 }
 
 impl<T> Entry<T> {
-    /// One that lasts until another instant is said.
+    /// One that has expired, until it is kept.
     pub fn new(value: Option<T>, (universe, stamp): (Universe, Position), filled: Instant) -> Self {
         Self { value, stamp, universe, filled, expires: filled, is_far: false, hits: AtomicU32::new(0) }
-    }
-
-    #[must_use]
-    pub fn until(self, expires: Instant) -> Self {
-        Self { expires, ..self }
     }
 
     /// The far tier has it, too, or `is_far` is false.
@@ -84,13 +80,25 @@ impl Near {
         Self { held: held.build_with_hasher(RandomState::default()) }
     }
 
-    pub fn get<T: Send + Sync + 'static>(&self, place: &Place) -> Option<Arc<Entry<T>>> {
-        let entry: Arc<dyn Any + Send + Sync> = self.held.get(place)?.entry;
-        entry.downcast().ok()
+    /// What is kept of a history and has not expired, or why there is nothing.
+    pub fn get<T: Send + Sync + 'static>(
+        &self,
+        place: &Place,
+        universe: Universe,
+        now: Instant,
+    ) -> Result<Arc<Entry<T>>, Miss> {
+        let entry: Arc<dyn Any + Send + Sync> = self.held.get(place).ok_or(Miss::Absent)?.entry;
+        match entry.downcast::<Entry<T>>() {
+            Ok(entry) if entry.universe != universe => Err(Miss::Absent),
+            Ok(entry) if entry.expires <= now => Err(Miss::Expired),
+            Ok(entry) => Ok(entry),
+            Err(_) => Err(Miss::Absent),
+        }
     }
 
-    /// Keeps a value whose encoding has `size` bytes.
-    pub fn put<T: Send + Sync + 'static>(&self, place: Place, entry: Entry<T>, size: usize) {
+    /// Keeps a value whose encoding has `size` bytes for so long.
+    pub fn put<T: Send + Sync + 'static>(&self, place: Place, mut entry: Entry<T>, lifetime: Duration, size: usize) {
+        entry.expires = entry.filled + lifetime;
         let bytes = u32::try_from(size.saturating_mul(2) + OVERHEAD).unwrap_or(u32::MAX);
         self.held.insert(place, Held { entry: Arc::new(entry), bytes });
     }

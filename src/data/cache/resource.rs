@@ -9,10 +9,12 @@ use foldhash::fast::FixedState;
 use metrics::{Counter, Histogram, counter, histogram};
 use serde::{Deserialize, Serialize};
 
-use super::far::Missed;
-use super::near::Near;
+use super::envelope::Envelope;
+use super::far::Fill;
+use super::miss::Miss;
+use super::near::{Entry, Near};
 use super::place::Place;
-use crate::data::coherence::Verdict;
+use crate::data::position::Position;
 
 /// The caches.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,72 +62,6 @@ impl Default for Settings {
             refresh: true,
             audit_per_mille: 10,
             resources: BTreeMap::new(),
-        }
-    }
-}
-
-/// Why a tier did not serve a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Miss {
-    /// It is not there.
-    Absent,
-    BehindFence,
-    BehindToken,
-    BehindBound,
-    Expired,
-    /// The tier is left alone after it failed.
-    Breaker,
-    /// It failed just now.
-    Failed,
-    /// It was not asked: it seldom has what is asked for.
-    Skipped,
-    /// It may not be kept, or not now: the settings say so, or what it is read of is not watched.
-    Disabled,
-}
-
-impl Miss {
-    /// In the order in which they are declared.
-    const ALL: [Self; 9] = [
-        Self::Absent,
-        Self::BehindFence,
-        Self::BehindToken,
-        Self::BehindBound,
-        Self::Expired,
-        Self::Breaker,
-        Self::Failed,
-        Self::Skipped,
-        Self::Disabled,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Absent => "absent",
-            Self::BehindFence => "behind_fence",
-            Self::BehindToken => "behind_token",
-            Self::BehindBound => "behind_bound",
-            Self::Expired => "expired",
-            Self::Breaker => "breaker",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-            Self::Disabled => "disabled",
-        }
-    }
-
-    /// Why the far tier gave nothing.
-    pub fn of_far(missed: Missed) -> Self {
-        match missed {
-            Missed::Breaker => Self::Breaker,
-            Missed::Failed => Self::Failed,
-        }
-    }
-
-    /// Why the rule refuses a value.
-    pub fn of(verdict: Verdict) -> Option<Self> {
-        match verdict {
-            Verdict::Serves => None,
-            Verdict::BehindFence => Some(Self::BehindFence),
-            Verdict::BehindToken => Some(Self::BehindToken),
-            Verdict::BehindBound => Some(Self::BehindBound),
         }
     }
 }
@@ -198,7 +134,7 @@ impl Worth {
 pub struct Resource {
     worth: Worth,
     pub near: Option<Near>,
-    pub ttl: Duration,
+    ttl: Duration,
     pub is_off: bool,
     pub refresh: bool,
     pub in_near: Meters,
@@ -216,8 +152,29 @@ impl Resource {
         self.worth.learn(asked, served);
     }
 
+    /// Keeps a value near, if there is room for any.
+    pub fn keep<T: Send + Sync + 'static>(&self, place: Place, entry: Entry<T>, size: usize) {
+        if let Some(near) = &self.near {
+            let lifetime = self.lifetime(&place);
+            near.put(place, entry, lifetime, size);
+            self.in_near.fills.increment(1);
+        }
+    }
+
+    /// A value on its way into the far tier; none where nothing was found is one, too.
+    pub fn for_far<T: Serialize>(
+        &self,
+        place: &Place,
+        prefix: &str,
+        (stamp, value): (Position, Option<&T>),
+    ) -> Option<Fill> {
+        let value = Envelope::of_now(stamp).seal(value)?;
+        self.in_far.fills.increment(1);
+        Some(Fill { key: place.far_key(prefix), value, ttl: self.ttl })
+    }
+
     /// How long a value is kept: up to a tenth less than the setting, so that what came together does not go together.
-    pub fn lifetime(&self, place: &Place) -> Duration {
+    fn lifetime(&self, place: &Place) -> Duration {
         let jitter = FixedState::default().hash_one(place) as u32;
         self.ttl.mul_f64(1.0 - 0.1 * f64::from(jitter) / f64::from(u32::MAX))
     }

@@ -51,6 +51,15 @@ impl Slots {
     }
 }
 
+impl IntoIterator for Slots {
+    type Item = Slot;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Slot>, std::vec::IntoIter<Slot>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.more)
+    }
+}
+
 impl FromIterator<Slot> for Slots {
     fn from_iter<I: IntoIterator<Item = Slot>>(slots: I) -> Self {
         let mut slots = slots.into_iter();

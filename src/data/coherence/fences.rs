@@ -89,11 +89,6 @@ impl Fences {
         Position(self.applied.load(Ordering::Acquire))
     }
 
-    #[cfg(test)]
-    pub fn floor(&self) -> Position {
-        Position(self.floor.load(Ordering::Acquire))
-    }
-
     /// The smallest stamp of a value that depends on these.
     pub fn fence(&self, slots: impl IntoIterator<Item = Slot>) -> Position {
         let fence = |slot: Slot| self.slots[slot.0 as usize].load(Ordering::Acquire);
@@ -183,6 +178,10 @@ impl Fences {
 
 #[cfg(test)]
 impl Fences {
+    pub(super) fn floor(&self) -> Position {
+        Position(self.floor.load(Ordering::Acquire))
+    }
+
     /// How far it was told. Nobody but the feed's own rule asks for it, and tests.
     pub(super) fn told(&self) -> Position {
         Position(self.told.load(Ordering::Acquire))

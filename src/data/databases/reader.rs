@@ -14,8 +14,8 @@ use super::route::Candidate;
 use super::{Databases, Error};
 use crate::data::position::Position;
 
-/// How long a read waits for a replica to reach what its client has seen, once in a request.
-const TOKEN_WAIT: Duration = Duration::from_millis(25);
+/// How long a read waits for what its client has seen, once in a request: for a replica, or the feed, to reach it.
+pub(in crate::data) const TOKEN_WAIT: Duration = Duration::from_millis(25);
 /// How long a read waits for replicas to be asked anew how far they are.
 const FRESH_LOOK: Duration = Duration::from_millis(5);
 /// How long a read waits for its turn on a primary that stands in for replicas.

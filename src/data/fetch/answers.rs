@@ -10,7 +10,7 @@ use tokio::sync::mpsc::OwnedPermit;
 
 use super::audit::{self, Audit};
 use super::{Cached, Fetcher, Sources, is_chosen};
-use crate::data::cache::{ANSWERS, Entry, History, Miss, Place, Space};
+use crate::data::cache::{ANSWERS, Entry, History, Miss, Near, Place, Space, View};
 use crate::data::coherence::Slot;
 use crate::data::databases::Needs;
 use crate::data::position::Position;
@@ -30,6 +30,9 @@ struct Kept {
     parts: Box<[Part]>,
     tables: Box<[&'static str]>,
 }
+
+/// An answer in the near tier.
+type Held = Entry<Kept>;
 
 /// Something that an answer depends on, and up to where what went into it shows that.
 pub(super) type Part = (Slot, Position);
@@ -67,7 +70,7 @@ pub struct Answered {
 /// A comparison to be made.
 pub struct Comparison {
     permit: OwnedPermit<Audit>,
-    kept: Arc<Entry<Arc<Kept>>>,
+    kept: Arc<Held>,
     history: Arc<History>,
 }
 
@@ -100,6 +103,22 @@ impl Recorder {
         recorded.is_spoilt |= recorded.parts.len() > MOST_PARTS;
     }
 
+    /// Values that were read went into it, for which these were looked at; with what they show, if that is known.
+    pub fn read<'v, S: Cached>(
+        &self,
+        source: &S,
+        history: &Arc<History>,
+        stamp: Option<Position>,
+        mut slots: Vec<Slot>,
+        values: impl Iterator<Item = &'v S::Value>,
+    ) where
+        S::Value: 'v,
+    {
+        let Some(stamp) = stamp else { return self.spoil() };
+        values.for_each(|value| source.depends_also(value, &mut |slot| slots.push(slot)));
+        self.used(source, history, slots.into_iter().map(|slot| (slot, stamp)));
+    }
+
     /// Something went into it of which it is not known what it shows.
     pub fn spoil(&self) {
         self.lock().is_spoilt = true;
@@ -123,8 +142,7 @@ impl Fetcher {
 
 impl Keep {
     pub fn keep(mut self, bytes: Bytes) {
-        let Some(resource) = self.sources.cache.resource(ANSWERS).filter(|resource| !resource.is_off) else { return };
-        let Some(near) = &resource.near else { return };
+        let Some(resource) = self.sources.cache.kept(ANSWERS) else { return };
         self.parts.sort_unstable();
         // Of what went into it twice the earlier counts.
         self.parts.dedup_by_key(|(slot, _)| *slot);
@@ -135,45 +153,49 @@ impl Keep {
         // The bytes are counted once, as they are kept once.
         let size = (bytes.len() + self.parts.len() * size_of::<Part>()) / 2;
         let kept = Kept { bytes, parts: self.parts.into(), tables: self.tables.into() };
-        let now = Instant::now();
-        let entry = Entry::new(Some(Arc::new(kept)), (self.of.universe, stamp), now);
-        let expires = now + resource.lifetime(&self.place);
-        near.put(self.place, entry.until(expires), size);
-        resource.in_near.fills.increment(1);
+        let entry = Entry::new(Some(kept), (self.of.universe, stamp), Instant::now());
+        resource.keep(self.place, entry, size);
     }
 }
 
 impl Sources {
+    /// Whether answers are kept at all.
+    pub fn keeps_answers(&self) -> bool {
+        self.cache.kept(ANSWERS).is_some_and(|resource| resource.near.is_some())
+    }
+
     /// The answer to a question, if one is kept that may be served.
     pub fn answered(&self, needs: &Needs, question: &Question) -> Option<Answered> {
         let view = self.view(needs)?;
-        let resource = self.cache.resource(ANSWERS).filter(|resource| !resource.is_off)?;
-        let miss = |miss: Miss| resource.in_near.missed(miss);
-        let Some(entry) = resource.near.as_ref()?.get::<Arc<Kept>>(&question.0) else {
-            miss(Miss::Absent);
-            return None;
+        let resource = self.cache.kept(ANSWERS)?;
+        let entry = match find(resource.near.as_ref()?, &view, &question.0) {
+            Ok(entry) => entry,
+            Err(miss) => {
+                resource.in_near.missed(miss);
+                return None;
+            }
         };
-        let kept = entry.value.as_ref().filter(|_| entry.universe == view.history.universe)?;
-        if entry.expires <= Instant::now() {
-            miss(Miss::Expired);
-            return None;
-        }
-        if !view.history.tells_all(kept.tables.iter().copied()) {
-            miss(Miss::Disabled);
-            return None;
-        }
-        if let Some(why) = Miss::of(view.judge_all(entry.stamp, &kept.parts)) {
-            miss(why);
-            return None;
-        }
         entry.hit();
         resource.in_near.hits.increment(1);
         self.cache.count(1, 0, 0);
-        let bytes = kept.bytes.clone();
-        let is_compared = is_chosen(self.cache.settings().audit_per_mille);
-        let permit = self.audits.clone().filter(|_| is_compared).and_then(|audits| audits.try_reserve_owned().ok());
+        let bytes = entry.value.as_ref()?.bytes.clone();
+        let audits = self.audits.as_ref().filter(|_| is_chosen(self.cache.settings().audit_per_mille));
+        let permit = audits.and_then(|audits| audits.clone().try_reserve_owned().ok());
         let comparison = permit.map(|permit| Comparison { permit, kept: entry, history: view.history });
         Some(Answered { bytes, comparison })
+    }
+}
+
+/// An answer that may be served, or why there is none.
+fn find(near: &Near, view: &View, place: &Place) -> Result<Arc<Held>, Miss> {
+    let entry = near.get::<Kept>(place, view.history.universe, Instant::now())?;
+    let kept = entry.value.as_ref().ok_or(Miss::Absent)?;
+    if !view.history.tells_all(kept.tables.iter().copied()) {
+        return Err(Miss::Disabled);
+    }
+    match view.refuses_some(entry.stamp, &kept.parts) {
+        Some(miss) => Err(miss),
+        None => Ok(entry),
     }
 }
 

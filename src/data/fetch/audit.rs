@@ -50,7 +50,7 @@ pub(super) fn of<S: Cached>(
     Box::new(move |sources| {
         async move {
             let same = compare(&sources, &source, &key, served.as_ref()).await;
-            let parts: Vec<_> = source.dependencies(&key).iter().map(|slot| (slot, stamp)).collect();
+            let parts: Vec<_> = source.dependencies(&key).into_iter().map(|slot| (slot, stamp)).collect();
             let judged = Judged { resource: place.space.resource, parts: &parts, tables: &source.tables() };
             conclude(&sources, judged, same, &history).await;
         }

@@ -14,7 +14,7 @@ use metrics::counter;
 
 use super::load::{Asked, Kept, Load, Loaded};
 use super::{Cached, Sources};
-use crate::data::cache::{History, Miss, Place};
+use crate::data::cache::{History, Place};
 use crate::data::databases::Needs;
 use crate::data::error::Error;
 use crate::data::position::Position;
@@ -138,18 +138,16 @@ impl Flights {
             let flight: Option<Arc<Flight<S>>> =
                 open.get(&place).and_then(Weak::upgrade).and_then(|flight| flight.downcast().ok());
             // One of before a failover says nothing in this history.
-            let is_ours = |flight: &Arc<Flight<S>>| Arc::ptr_eq(&flight.history, &asked.view.history);
-            let Some(flight) = flight else {
+            let (ours, theirs) = match flight {
+                Some(flight) if Arc::ptr_eq(&flight.history, &asked.view.history) => (Some(flight), None),
+                theirs => (None, theirs),
+            };
+            foreign.extend(theirs);
+            let Some(flight) = ours else {
                 places.push(place);
                 own.push(key);
                 continue;
             };
-            if !is_ours(&flight) {
-                foreign.push(flight);
-                places.push(place);
-                own.push(key);
-                continue;
-            }
             let key = (key, !flight.sent.load(Ordering::SeqCst));
             match others.iter_mut().find(|joined| Arc::ptr_eq(&joined.flight, &flight)) {
                 Some(joined) => joined.keys.push(key),
@@ -206,7 +204,7 @@ impl<S: Cached> Landing<S> {
 
     /// Whether a request that joined may have what was brought for a key.
     fn serves(&self, asked: &Asked<S>, key: &S::Key, was_before: bool) -> bool {
-        let passes = |stamp| Miss::of(asked.view.judge(stamp, asked.source.dependencies(key).iter())).is_none();
+        let passes = |stamp| asked.view.refuses(stamp, asked.source.dependencies(key)).is_none();
         if let Some((stamp, _)) = self.kept.get(key) {
             return passes(*stamp);
         }

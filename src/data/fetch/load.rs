@@ -1,7 +1,7 @@
 //! One statement for what no tier serves, and what is kept of its answer.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use super::{Cached, Sources};
 use crate::data::cache::{Cache, Entry, Envelope, Fill as FarFill, Miss, Place, Resource, Space, View};
@@ -44,9 +44,10 @@ impl<S: Cached> Asked<S> {
     pub async fn far(&self, keys: Vec<S::Key>) -> (Kept<S>, Vec<S::Key>) {
         let mut served = HashMap::new();
         let Some(far) = self.cache.far() else { return (served, keys) };
-        let meters = &self.resource().in_far;
+        let resource = self.resource();
+        let meters = &resource.in_far;
         // Where there is no near tier it is all there is.
-        if self.resource().near.is_some() && !self.resource().far_pays() {
+        if resource.near.is_some() && !resource.far_pays() {
             keys.iter().for_each(|_| meters.missed(Miss::Skipped));
             return (served, keys);
         }
@@ -60,8 +61,7 @@ impl<S: Cached> Asked<S> {
                 return (served, keys);
             }
         };
-        let (now, fill) = (Instant::now(), Fill::into(&self.cache, &self.view));
-        let mut missing = Vec::new();
+        let (now, mut missing) = (Instant::now(), Vec::new());
         for (key, bytes) in keys.into_iter().zip(found) {
             let size = bytes.as_ref().map_or(0, Vec::len);
             let Some((envelope, value)) = bytes.and_then(|bytes| Envelope::open::<S::Kept>(&bytes)) else {
@@ -69,34 +69,28 @@ impl<S: Cached> Asked<S> {
                 missing.push(key);
                 continue;
             };
-            match Miss::of(self.view.judge(envelope.stamp, self.source.dependencies(&key).iter())) {
+            match self.view.refuses(envelope.stamp, self.source.dependencies(&key)) {
                 Some(miss) => {
                     meters.missed(miss);
                     missing.push(key);
                 }
                 None => {
                     meters.hits.increment(1);
-                    meters.age.record(Duration::from_millis(millis().saturating_sub(envelope.filled)));
+                    meters.age.record(envelope.age());
                     let entry = Entry::new(value.clone(), (self.view.history.universe, envelope.stamp), now);
-                    fill.near(self.resource(), self.place(&key), entry.far(true), size);
+                    resource.keep(self.place(&key), entry.far(true), size);
                     served.insert(key, (envelope.stamp, value));
                 }
             }
         }
-        self.resource().far_had(asked, served.len());
+        resource.far_had(asked, served.len());
         (served, missing)
     }
 
     /// What is to go into the far tier of an entry of the near one.
     pub fn for_far(&self, key: &S::Key, entry: &Entry<S::Kept>) -> Option<FarFill> {
-        let envelope = Envelope { stamp: entry.stamp, filled: millis() };
-        let resource = self.resource();
-        resource.in_far.fills.increment(1);
-        Some(FarFill {
-            key: self.place(key).far_key(&self.view.history.prefix),
-            value: envelope.seal(entry.value.as_ref())?,
-            ttl: resource.ttl,
-        })
+        let what = (entry.stamp, entry.value.as_ref());
+        self.resource().for_far(&self.place(key), &self.view.history.prefix, what)
     }
 }
 
@@ -133,10 +127,7 @@ impl<S: Cached> Load<'_, S> {
 
     async fn run_for(&self, keys: &[S::Key], asked: Option<&Asked<S>>, is_hot: bool) -> Loaded<S> {
         let Self { sources: Sources { databases, cache, .. }, needs, source } = *self;
-        let slots = |asked: &Asked<S>| {
-            asked.view.needed(keys.iter().flat_map(|key| source.dependencies(key).iter().collect::<Vec<_>>()))
-        };
-        let needed = asked.map(slots);
+        let needed = asked.map(|asked| asked.view.needed(keys.iter().flat_map(|key| source.dependencies(key))));
         // What a primary answers to a later question shows at least that much.
         let applied = asked.map(|asked| asked.view.history.fences.applied());
         let (read, rows) = databases.read(needs, needed, source.statement(databases.dialect(), keys)).await;
@@ -194,9 +185,9 @@ impl<'a> Fill<'a> {
         if let Some(value) = value.filter(|_| self.is_hot) {
             source.spill(value, self);
         }
-        let Some(resource) = self.cache.resource(space.resource).filter(|resource| !resource.is_off) else { return };
+        let Some(resource) = self.cache.kept(space.resource) else { return };
         // What is behind its fence already is of no use to anybody.
-        if self.stamp < self.view.history.fences.fence(source.dependencies(key).iter()) {
+        if self.stamp < self.view.history.fences.fence(source.dependencies(key)) {
             return;
         }
         let kept = value.map(|value| source.keep(value));
@@ -204,26 +195,16 @@ impl<'a> Fill<'a> {
         // What nobody asks for twice costs the far tier nothing. Without a near tier nobody would know.
         let is_for_far = self.cache.far().is_some() && (self.is_hot || resource.near.is_none());
         let size = if is_for_far {
-            let envelope = Envelope { stamp: self.stamp, filled: millis() };
-            let Some(bytes) = envelope.seal(kept.as_ref()) else { return };
-            let size = bytes.len();
-            let key = place.far_key(&self.view.history.prefix);
-            self.far.push(FarFill { key, value: bytes, ttl: resource.ttl });
-            resource.in_far.fills.increment(1);
+            let what = (self.stamp, kept.as_ref());
+            let Some(fill) = resource.for_far(&place, &self.view.history.prefix, what) else { return };
+            let size = fill.value.len();
+            self.far.push(fill);
             size
         } else {
             postcard::experimental::serialized_size(&kept).unwrap_or_default()
         };
         let entry = Entry::new(kept, (self.view.history.universe, self.stamp), self.now);
-        self.near(resource, place, entry.far(is_for_far), size);
-    }
-
-    fn near<T: Send + Sync + 'static>(&self, resource: &Resource, place: Place, entry: Entry<T>, size: usize) {
-        if let Some(near) = &resource.near {
-            let expires = entry.filled + resource.lifetime(&place);
-            near.put(place, entry.until(expires), size);
-            resource.in_near.fills.increment(1);
-        }
+        resource.keep(place, entry.far(is_for_far), size);
     }
 
     fn finish(self) {
@@ -233,10 +214,4 @@ impl<'a> Fill<'a> {
             far.fill(self.far);
         }
     }
-}
-
-/// Milliseconds since 1970.
-fn millis() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
