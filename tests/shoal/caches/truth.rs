@@ -89,6 +89,16 @@ async fn whole_answers_are_kept(backend: Backend) {
         assert_eq!(app.query(USER).await, after);
     }
     assert!(hits().await >= before + 14.0);
+    // A list that was read once, and whose rows so came along with it, depends on them, too.
+    for turn in 0..5 {
+        let list = format!("{{ posts(first: {}) {{ nodes {{ id title }} }} }}", 7 + turn);
+        let post = app.query(&list).await["posts"]["nodes"][turn]["id"].as_str().unwrap().to_owned();
+        let title = format!("changed {turn}");
+        let query = "mutation ($id: ID!, $title: String!) { updatePost(input: { id: $id, title: $title }) { post { title } userErrors { message } } }";
+        let changed = app.query_with(query, json!({ "id": post, "title": title })).await;
+        assert_eq!(changed["updatePost"], json!({ "post": { "title": title }, "userErrors": [] }));
+        assert_eq!(app.query(&list).await["posts"]["nodes"][turn]["title"], title);
+    }
     eventually("comparisons of answers", async || {
         app.metric("shoal_cache_audits_total", "resource=\"answers\",outcome=\"same\"").await > 0.0
     })
