@@ -24,7 +24,7 @@ use async_graphql::dataloader::Loader;
 use metrics::histogram;
 use tokio::sync::mpsc;
 
-use super::cache::{self, Cache, Dirty, Far, View};
+use super::cache::{self, Cache, Dirty, Far, Miss, View};
 use super::coherence::Demand;
 use super::databases::{Databases, Needs, TOKEN_WAIT};
 use super::error::Error;
@@ -35,9 +35,9 @@ use answers::Recorder;
 pub use answers::{Answered, Keep, Question};
 use audit::Audit;
 pub use declare::Declarations;
-use flight::Flights;
-pub use kept::{Cached, Restored};
-use load::{Asked, Load, Loaded};
+use flight::{Flights, Landed};
+pub use kept::{Cached, Had, as_it_is};
+use load::{Asked, Load, Sent};
 
 /// The most comparisons, and changed rows, that may wait.
 const WAITING: usize = 64;
@@ -86,13 +86,13 @@ impl Sources {
     }
 
     /// Has some of the hits compared with the primary; as many as there is time for.
-    fn audit<S: Cached>(&self, asked: &Asked<S>, key: &S::Key, served: &Option<S::Kept>, stamp: Position) {
+    fn audit<S: Cached>(&self, asked: &Asked<S>, key: &S::Key, served: Option<&S::Kept>, stamp: Position) {
         let Some(audits) = &self.audits else { return };
         if is_chosen(self.cache.settings().audit_per_mille)
             && let Ok(permit) = audits.try_reserve()
         {
             let what = (asked.place(key), key.clone());
-            permit.send(audit::of(asked.source.clone(), what, (served.clone(), stamp), asked.view.history.clone()));
+            permit.send(audit::of(asked.source.clone(), what, (served.cloned(), stamp), asked.view.history.clone()));
         }
     }
 
@@ -125,6 +125,11 @@ impl Fetcher {
         Self { sources, needs, ledger, recorder: Arc::default() }
     }
 
+    /// Nobody will ask what the answer depends on.
+    pub fn forgets(&self) {
+        self.recorder.spoil();
+    }
+
     /// Values of a source for keys, by key; a key without a value was not found.
     pub async fn fetch<S: Cached>(&self, source: &S, keys: &[S::Key]) -> Result<HashMap<S::Key, S::Value>, Error> {
         histogram!("shoal_batch_keys", "source" => source.name(), "kind" => source.kind()).record(keys.len() as f64);
@@ -138,8 +143,8 @@ impl Fetcher {
                 self.recorder.spoil();
                 let start = Instant::now();
                 let load = Load { sources: &self.sources, needs: &self.needs, source };
-                let loaded = load.run(keys, None).await;
-                self.record(source, keys.len(), Tally::default(), Some(&loaded), start);
+                let loaded = load.run(keys, None, load::Keep::Nowhere).await;
+                self.record(source, keys.len(), Tally::default(), Some(&loaded.sent), start);
                 loaded.found
             }
         }
@@ -162,34 +167,45 @@ impl Fetcher {
     ) -> Result<HashMap<S::Key, S::Value>, Error> {
         let start = Instant::now();
         let source = &asked.source;
-        let (mut kept, missing) = self.near(asked, keys);
+        // Decided before it is known how much is missing, so that what is learnt is true of all.
+        let pays = asked.resource().pays();
+        let (mut had, missing) = self.near(asked, keys);
         let mut tally = Tally { near: keys.len() - missing.len(), far: 0 };
         let mut values = HashMap::with_capacity(keys.len());
-        let mut own = None;
+        let (mut sent, mut joined) = (None, 0);
         if !missing.is_empty() {
-            let slots = missing.iter().flat_map(|key| source.dependencies(key)).collect();
-            let landed = self.sources.flights.join(&self.sources, &self.needs, asked, missing).await;
+            let is_recorded = self.recorder.records();
+            let looked_at = missing.iter().filter(|_| is_recorded);
+            let slots = looked_at.flat_map(|key| source.dependencies(key)).collect();
+            let landed = if pays {
+                self.sources.flights.join(&self.sources, &self.needs, asked, missing).await
+            } else {
+                let load = Load { sources: &self.sources, needs: &self.needs, source };
+                Landed::of(load.run(&missing, Some(asked), load::Keep::Nowhere).await)
+            };
+            joined = landed.joined;
             self.recorder.read(source, &asked.view.history, landed.stamp, slots, landed.values.values());
-            tally.far = landed.kept.len();
-            kept.extend(landed.kept);
-            own = landed.own;
+            tally.far = landed.far;
+            had.extend(landed.had);
+            sent = landed.sent;
             if let Some(failed) = landed.failed {
-                self.record(source, keys.len(), tally, own.as_deref(), start);
+                self.record(source, keys.len(), tally, sent.as_ref(), start);
                 return Err(failed);
             }
             values.extend(landed.values);
         }
+        if pays {
+            asked.resource().saved(keys.len(), tally.near + tally.far + joined);
+        }
         self.sources.cache.count(tally.near, tally.far, keys.len() - tally.near - tally.far);
-        self.record(source, keys.len(), tally, own.as_deref(), start);
-        let kept = kept.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
-        let Restored { values: restored, again } = source.restore(self, kept).await?;
-        values.extend(restored);
+        self.record(source, keys.len(), tally, sent.as_ref(), start);
+        let again = source.restore(self, &asked.view, had, &mut values).await?;
         if !again.is_empty() {
             // What was kept of the list and what was kept of its rows are of two states.
             let start = Instant::now();
             let load = Load { sources: &self.sources, needs: &self.needs, source };
-            let loaded = load.run_again(&again, asked).await;
-            self.record(source, again.len(), Tally::default(), Some(&loaded), start);
+            let loaded = load.run(&again, Some(asked), load::Keep::Everywhere).await;
+            self.record(source, again.len(), Tally::default(), Some(&loaded.sent), start);
             let read = loaded.found.iter().flat_map(HashMap::values);
             self.recorder.read(source, &asked.view.history, loaded.stamp, Vec::new(), read);
             values.extend(loaded.found?);
@@ -198,14 +214,13 @@ impl Fetcher {
     }
 
     /// What the near tier serves, and the keys that it does not.
-    #[allow(clippy::type_complexity)]
-    fn near<S: Cached>(&self, asked: &Asked<S>, keys: &[S::Key]) -> (Vec<(S::Key, Option<S::Kept>)>, Vec<S::Key>) {
-        let (mut served, mut missing) = (Vec::with_capacity(keys.len()), Vec::new());
+    fn near<S: Cached>(&self, asked: &Asked<S>, keys: &[S::Key]) -> (Vec<Had<S>>, Vec<S::Key>) {
+        let (mut had, mut missing) = (Vec::with_capacity(keys.len()), Vec::new());
         let (source, view, resource) = (&asked.source, &asked.view, asked.resource());
         let meters = &resource.in_near;
-        let Some(near) = &resource.near else { return (served, keys.to_vec()) };
+        let Some(near) = &resource.near else { return (had, keys.to_vec()) };
         let (now, mut for_far) = (Instant::now(), Vec::new());
-        let mut parts = Vec::with_capacity(keys.len());
+        let (mut parts, mut misses) = (Vec::with_capacity(keys.len()), [0; Miss::ALL.len()]);
         for key in keys {
             let slots = source.dependencies(key);
             let found = near.get::<S::Kept>(&asked.place(key), view.history.universe, now);
@@ -224,35 +239,39 @@ impl Fetcher {
                     if self.sources.cache.far().is_some() && entry.is_for_far(hits_before) {
                         for_far.extend(asked.for_far(key, &entry));
                     }
-                    self.sources.audit(asked, key, &entry.value, entry.stamp);
-                    served.push((key.clone(), entry.value.clone()));
+                    self.sources.audit(asked, key, entry.value.as_ref(), entry.stamp);
+                    if let Some(kept) = entry.value.clone() {
+                        had.push(Had { key: key.clone(), stamp: entry.stamp, kept });
+                    }
                     continue;
                 }
             };
-            meters.missed(miss);
+            misses[miss as usize] += 1;
             missing.push(key.clone());
         }
-        meters.hits.increment(served.len() as u64);
-        if !served.is_empty() {
+        let served = keys.len() - missing.len();
+        Miss::ALL.into_iter().zip(misses).for_each(|(miss, keys)| meters.have_missed(miss, keys));
+        meters.hits.increment(served as u64);
+        if served > 0 {
             self.recorder.used(source, &view.history, parts.into_iter());
         }
         if let Some(far) = self.sources.cache.far().filter(|_| !for_far.is_empty()) {
             far.fill(for_far);
         }
-        (served, missing)
+        (had, missing)
     }
 
-    fn record<S: Source>(&self, source: &S, keys: usize, tally: Tally, loaded: Option<&Loaded<S>>, start: Instant) {
+    fn record<S: Source>(&self, source: &S, keys: usize, tally: Tally, sent: Option<&Sent>, start: Instant) {
         self.ledger.record(Batch {
             source: source.name(),
             kind: source.kind(),
             keys,
             near: tally.near,
             far: tally.far,
-            rows: loaded.map_or(0, |loaded| loaded.rows),
-            node: loaded.and_then(|loaded| loaded.read.node.clone()),
-            position: loaded.and_then(|loaded| loaded.read.stamp),
-            statements: loaded.map_or(0, |loaded| loaded.read.statements),
+            rows: sent.map_or(0, |sent| sent.rows),
+            node: sent.and_then(|sent| sent.read.node.clone()),
+            position: sent.and_then(|sent| sent.read.stamp),
+            statements: sent.map_or(0, |sent| sent.read.statements),
             duration: start.elapsed(),
         });
     }

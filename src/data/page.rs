@@ -41,6 +41,8 @@ pub struct PageSpec {
 pub struct Cursor(pub(super) Vec<Scalar>);
 
 /// The rows of a page in the order asked for, each with its place.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "R: Record")]
 pub struct Page<R> {
     pub rows: Vec<Found<R>>,
     pub cursors: Vec<Cursor>,

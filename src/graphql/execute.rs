@@ -99,7 +99,7 @@ impl Executor {
             let token = if seen.is_void { sources.databases.issue(None) } else { None };
             return Answer { body: Body::Written(answered.bytes), token };
         }
-        let (response, done, fetcher) = self.make(request, needs, trace).await;
+        let (response, done, fetcher) = self.make(request, needs, trace, question.is_some()).await;
         let token = match done {
             None if !seen.is_void => None,
             done => sources.databases.issue(done),
@@ -115,6 +115,7 @@ impl Executor {
         mut request: Request,
         needs: Needs,
         trace: bool,
+        is_kept: bool,
     ) -> (Response, Option<Token>, Option<Fetcher>) {
         let Shared { graph, trusting, documents, sources, writes, settings } = &*self.shared;
         let refused = |error| (Response::from_errors(vec![error]), None, None);
@@ -134,6 +135,9 @@ impl Executor {
         let context = RequestContext::new(sources, needs.clone(), writes.clone(), settings.clone());
         let (loaders, ledger, done) = (context.loaders.clone(), context.ledger.clone(), context.done.clone());
         let fetcher = context.fetcher.clone();
+        if !is_kept {
+            fetcher.forgets();
+        }
         // Tokio's cooperative budget would split batches of more than 128 keys.
         let execution = tokio::task::unconstrained(graph.execute(request.data(context)));
         let mut response = AssertUnwindSafe(loaders.drive(execution)).catch_unwind().await.unwrap_or_else(|_| {
@@ -151,7 +155,7 @@ impl Executor {
 
     /// The bytes of the answer to a query, made of what the primary has; none if that fails.
     async fn anew(self, request: Request) -> Option<Bytes> {
-        let (response, ..) = self.make(request, Needs::default().latest(true), false).await;
+        let (response, ..) = self.make(request, Needs::default().latest(true), false, false).await;
         response.is_ok().then(|| serde_json::to_vec(&response).ok().map(Bytes::from)).flatten()
     }
 }

@@ -90,7 +90,10 @@ impl Near {
         let entry: Arc<dyn Any + Send + Sync> = self.held.get(place).ok_or(Miss::Absent)?.entry;
         match entry.downcast::<Entry<T>>() {
             Ok(entry) if entry.universe != universe => Err(Miss::Absent),
-            Ok(entry) if entry.expires <= now => Err(Miss::Expired),
+            Ok(entry) if entry.expires <= now => {
+                self.held.invalidate(place);
+                Err(Miss::Expired)
+            }
             Ok(entry) => Ok(entry),
             Err(_) => Err(Miss::Absent),
         }

@@ -89,14 +89,22 @@ impl Meters {
     }
 
     pub fn missed(&self, miss: Miss) {
-        self.misses[miss as usize].increment(1);
+        self.have_missed(miss, 1);
+    }
+
+    pub fn have_missed(&self, miss: Miss, keys: usize) {
+        if keys > 0 {
+            self.misses[miss as usize].increment(keys as u64);
+        }
     }
 }
 
-/// Whether it pays to ask the far tier: its round trip costs about as much as a small statement, for nothing where it does
-/// not have what is asked for.
-#[derive(Debug, Default)]
+/// Whether something pays: to ask the far tier costs about as much as a small statement, and to keep something near a good
+/// part of that, for nothing where they seldom have what is asked for.
+#[derive(Debug)]
 struct Worth {
+    /// Before so many keys were asked for nothing is known.
+    few: u32,
     /// Keys asked for lately, and those that were there.
     asked: AtomicU32,
     served: AtomicU32,
@@ -104,15 +112,18 @@ struct Worth {
 }
 
 impl Worth {
-    /// Before so many keys were asked for nothing is known; so many are remembered.
-    const FEW: u32 = 256;
-    const MEMORY: u32 = 4096;
-    /// If less than this part was there, only this part of the batches asks.
+    /// So many times as many are remembered.
+    const MEMORY: u32 = 16;
+    /// If less than this part was there, it is used this part of the time, to learn whether that has changed.
     const PART: u32 = 16;
+
+    fn after(few: u32) -> Self {
+        Self { few, asked: AtomicU32::default(), served: AtomicU32::default(), turn: AtomicU32::default() }
+    }
 
     fn pays(&self) -> bool {
         let (asked, served) = (self.asked.load(Ordering::Relaxed), self.served.load(Ordering::Relaxed));
-        asked < Self::FEW
+        asked < self.few
             || served.saturating_mul(Self::PART) >= asked
             || self.turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(Self::PART)
     }
@@ -122,7 +133,7 @@ impl Worth {
             count.fetch_add(u32::try_from(more).unwrap_or(u32::MAX), Ordering::Relaxed)
         };
         count(&self.served, served);
-        if count(&self.asked, asked) > Self::MEMORY {
+        if count(&self.asked, asked) > Self::MEMORY * self.few {
             // What is lost between the two loads makes no difference.
             self.asked.store(self.asked.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
             self.served.store(self.served.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
@@ -133,6 +144,7 @@ impl Worth {
 /// A table, list or aggregate that is declared.
 pub struct Resource {
     worth: Worth,
+    far_worth: Worth,
     pub near: Option<Near>,
     ttl: Duration,
     pub is_off: bool,
@@ -142,14 +154,25 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// Whether it pays to ask the far tier for some of it.
-    pub fn far_pays(&self) -> bool {
-        self.worth.pays()
+    /// Whether it pays to keep what of it is read, and to look whether somebody else is reading it. Without a near tier
+    /// nobody would know.
+    pub fn pays(&self) -> bool {
+        self.near.is_none() || self.worth.pays()
     }
 
-    /// Of so many keys the far tier had so many.
+    /// Of so many keys, asked for while it paid, so many came from a tier or with the load of another request.
+    pub fn saved(&self, asked: usize, saved: usize) {
+        self.worth.learn(asked, saved);
+    }
+
+    /// Whether it pays to ask the far tier for some of it.
+    pub fn far_pays(&self) -> bool {
+        self.far_worth.pays()
+    }
+
+    /// Of so many keys the far tier served so many.
     pub fn far_had(&self, asked: usize, served: usize) {
-        self.worth.learn(asked, served);
+        self.far_worth.learn(asked, served);
     }
 
     /// Keeps a value near, if there is room for any.
@@ -193,7 +216,8 @@ impl Resource {
             near,
             ttl: Duration::from_secs(own.ttl_s.unwrap_or(settings.ttl_s)),
             is_off: own.off,
-            worth: Worth::default(),
+            worth: Worth::after(1024),
+            far_worth: Worth::after(256),
             refresh: own.refresh.unwrap_or(settings.refresh),
             in_near: Meters::of(name, "near"),
             in_far: Meters::of(name, "far"),
@@ -206,8 +230,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_far_tier_is_asked_less_while_it_has_nothing() {
-        let worth = Worth::default();
+    fn a_tier_is_used_less_while_it_has_nothing() {
+        let worth = Worth::after(256);
         let asks = |worth: &Worth| (0..160).filter(|_| worth.pays()).count();
         assert_eq!(asks(&worth), 160, "nothing is known yet");
         worth.learn(1000, 10);

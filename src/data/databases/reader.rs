@@ -81,7 +81,7 @@ impl Needs {
 }
 
 /// What a read came to.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Read {
     /// The server that answered.
     pub node: Option<String>,

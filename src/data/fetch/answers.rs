@@ -115,8 +115,16 @@ impl Recorder {
         S::Value: 'v,
     {
         let Some(stamp) = stamp else { return self.spoil() };
+        if !self.records() {
+            return;
+        }
         values.for_each(|value| source.depends_also(value, &mut |slot| slots.push(slot)));
         self.used(source, history, slots.into_iter().map(|slot| (slot, stamp)));
+    }
+
+    /// Whether it still matters what goes into it.
+    pub fn records(&self) -> bool {
+        !self.lock().is_spoilt
     }
 
     /// Something went into it of which it is not known what it shows.
@@ -159,9 +167,9 @@ impl Keep {
 }
 
 impl Sources {
-    /// Whether answers are kept at all.
+    /// Whether answers are kept at all, and it pays.
     pub fn keeps_answers(&self) -> bool {
-        self.cache.kept(ANSWERS).is_some_and(|resource| resource.near.is_some())
+        self.cache.kept(ANSWERS).is_some_and(|resource| resource.near.is_some() && resource.pays())
     }
 
     /// The answer to a question, if one is kept that may be served.
@@ -172,11 +180,13 @@ impl Sources {
             Ok(entry) => entry,
             Err(miss) => {
                 resource.in_near.missed(miss);
+                resource.saved(1, 0);
                 return None;
             }
         };
         entry.hit();
         resource.in_near.hits.increment(1);
+        resource.saved(1, 1);
         self.cache.count(1, 0, 0);
         let bytes = entry.value.as_ref()?.bytes.clone();
         let audits = self.audits.as_ref().filter(|_| is_chosen(self.cache.settings().audit_per_mille));

@@ -13,7 +13,7 @@ use sea_orm::Statement;
 use tokio::sync::mpsc;
 
 use super::answers::Part;
-use super::load::Load;
+use super::load::{Keep, Load};
 use super::{Cached, Sources};
 use crate::data::cache::{History, Place};
 use crate::data::databases::Needs;
@@ -77,7 +77,7 @@ pub(super) async fn conclude(sources: &Sources, judged: Judged<'_>, same: Option
 async fn compare<S: Cached>(sources: &Sources, source: &S, key: &S::Key, served: Option<&S::Kept>) -> Option<bool> {
     let needs = Needs::default().latest(true);
     let keys = std::slice::from_ref(key);
-    let found = Load { sources, needs: &needs, source }.run(keys, None).await.found.ok()?;
+    let found = Load { sources, needs: &needs, source }.run(keys, None, Keep::Nowhere).await.found.ok()?;
     let now = found.get(key).map(|value| source.keep(value));
     Some(match (served, &now) {
         (None, None) => true,

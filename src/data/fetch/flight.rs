@@ -12,8 +12,8 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, join_all};
 use metrics::counter;
 
-use super::load::{Asked, Kept, Load, Loaded};
-use super::{Cached, Sources};
+use super::load::{Asked, Keep, Kept, Load, Loaded, Sent};
+use super::{Cached, Had, Sources};
 use crate::data::cache::{History, Place};
 use crate::data::databases::Needs;
 use crate::data::error::Error;
@@ -49,13 +49,17 @@ struct Landing<S: Cached> {
 /// What a batch got.
 pub(super) struct Landed<S: Cached> {
     /// As it was kept.
-    pub kept: Vec<(S::Key, Option<S::Kept>)>,
+    pub had: Vec<Had<S>>,
+    /// How many keys the far tier served; some of them it may have without a value.
+    pub far: usize,
+    /// How many keys others were loading already.
+    pub joined: usize,
     /// As it was read; a key without a value was not found.
     pub values: HashMap<S::Key, S::Value>,
     /// What all of it shows; none where that is not known.
     pub stamp: Option<Position>,
-    /// The statement that was sent for this batch.
-    pub own: Option<Arc<Loaded<S>>>,
+    /// What was sent for this batch.
+    pub sent: Option<Sent>,
     /// Why there is no more.
     pub failed: Option<Error>,
 }
@@ -76,25 +80,57 @@ impl Flights {
         asked: &Asked<S>,
         keys: Vec<S::Key>,
     ) -> Landed<S> {
+        let mut landed = Landed {
+            had: Vec::new(),
+            far: 0,
+            joined: 0,
+            values: HashMap::new(),
+            stamp: Some(Position(u64::MAX)),
+            sent: None,
+            failed: None,
+        };
+        // What others brought may not do for all who joined them, or nothing came of it: those go together once more.
+        let again = self.together(sources, needs, asked, keys, &mut landed).await;
+        let alone = self.together(sources, needs, asked, again, &mut landed).await;
+        if !alone.is_empty() && landed.failed.is_none() {
+            let loaded = Load { sources, needs, source: &asked.source }.run(&alone, Some(asked), Keep::Near).await;
+            landed.shows(loaded.stamp);
+            landed.sent(&loaded.sent);
+            match loaded.found {
+                Ok(found) => landed.values.extend(found),
+                Err(error) => landed.failed = Some(error),
+            }
+        }
+        landed
+    }
+
+    /// Waits for flights as above, once; the keys for which they brought nothing that may be served.
+    async fn together<S: Cached>(
+        self: &Arc<Self>,
+        sources: &Sources,
+        needs: &Needs,
+        asked: &Asked<S>,
+        keys: Vec<S::Key>,
+        landed: &mut Landed<S>,
+    ) -> Vec<S::Key> {
+        if keys.is_empty() || landed.failed.is_some() {
+            return Vec::new();
+        }
         let (own, others) = self.board(sources, needs, asked, keys);
         let all = own.iter().map(|(flight, _)| flight).chain(others.iter().map(|joined| &joined.flight));
         let mut landings = join_all(all.map(|flight| flight.landing.clone())).await.into_iter();
-        let mut landed = Landed {
-            kept: Vec::new(),
-            values: HashMap::new(),
-            stamp: Some(Position(u64::MAX)),
-            own: None,
-            failed: None,
-        };
+        landed.joined += others.iter().map(|joined| joined.keys.len()).sum::<usize>();
         if let Some(((_, keys), landing)) = own.and_then(|own| Some((own, landings.next()?))) {
             for key in keys {
                 landing.audit(sources, asked, &key);
                 landed.take(&landing, key);
             }
-            landed.own.clone_from(&landing.loaded);
-            if let Some(Err(error)) = landing.loaded.as_ref().map(|loaded| &loaded.found) {
-                landed.failed = Some(error.clone());
-                return landed;
+            if let Some(loaded) = &landing.loaded {
+                landed.sent(&loaded.sent);
+                if let Err(error) = &loaded.found {
+                    landed.failed = Some(error.clone());
+                    return Vec::new();
+                }
             }
         }
         let mut again = Vec::new();
@@ -108,16 +144,7 @@ impl Flights {
                 }
             }
         }
-        if !again.is_empty() {
-            let loaded = Load { sources, needs, source: &asked.source }.run(&again, Some(asked)).await;
-            landed.shows(loaded.stamp);
-            match &loaded.found {
-                Ok(found) => landed.values.extend(found.iter().map(|(key, value)| (key.clone(), value.clone()))),
-                Err(error) => landed.failed = Some(error.clone()),
-            }
-            landed.own = Some(Arc::new(loaded.after(landed.own.as_deref())));
-        }
-        landed
+        again
     }
 
     /// The flight that was begun for some of the keys, and those that others began.
@@ -137,9 +164,9 @@ impl Flights {
             let place = asked.place(&key);
             let flight: Option<Arc<Flight<S>>> =
                 open.get(&place).and_then(Weak::upgrade).and_then(|flight| flight.downcast().ok());
-            // One of before a failover says nothing in this history.
+            // One of before a failover says nothing in this history, and one that has landed nothing new.
             let (ours, theirs) = match flight {
-                Some(flight) if Arc::ptr_eq(&flight.history, &asked.view.history) => (Some(flight), None),
+                Some(flight) if flight.is_open_to(asked) => (Some(flight), None),
                 theirs => (None, theirs),
             };
             foreign.extend(theirs);
@@ -190,15 +217,21 @@ async fn fly<S: Cached>(
     }
     sent.store(true, Ordering::SeqCst);
     let load = Load { sources: &sources, needs: &needs, source: &asked.source };
-    let loaded = load.run(&missing, Some(&asked)).await;
+    let loaded = load.run(&missing, Some(&asked), Keep::Near).await;
     Arc::new(Landing { kept, loaded: Some(Arc::new(loaded)) })
+}
+
+impl<S: Cached> Flight<S> {
+    fn is_open_to(&self, asked: &Asked<S>) -> bool {
+        Arc::ptr_eq(&self.history, &asked.view.history) && self.landing.peek().is_none()
+    }
 }
 
 impl<S: Cached> Landing<S> {
     /// Has what the far tier served compared with the primary, some of it.
     fn audit(&self, sources: &Sources, asked: &Asked<S>, key: &S::Key) {
         if let Some((stamp, value)) = self.kept.get(key) {
-            sources.audit(asked, key, value, *stamp);
+            sources.audit(asked, key, value.as_ref(), *stamp);
         }
     }
 
@@ -209,7 +242,7 @@ impl<S: Cached> Landing<S> {
             return passes(*stamp);
         }
         let Some(loaded) = self.loaded.as_ref().filter(|loaded| loaded.found.is_ok()) else { return false };
-        let is_primary = loaded.read.stamp.is_none();
+        let is_primary = loaded.sent.read.stamp.is_none();
         match loaded.stamp {
             // What the primary was asked after somebody had asked for it shows whatever they had seen.
             _ if was_before && is_primary => true,
@@ -222,15 +255,31 @@ impl<S: Cached> Landing<S> {
 }
 
 impl<S: Cached> Landed<S> {
+    /// What came of a statement for this batch alone.
+    pub fn of(Loaded { sent, stamp, found }: Loaded<S>) -> Self {
+        let (values, failed) = match found {
+            Ok(values) => (values, None),
+            Err(error) => (HashMap::new(), Some(error)),
+        };
+        Self { had: Vec::new(), far: 0, joined: 0, values, stamp, sent: Some(sent), failed }
+    }
+
     /// Something went into it that shows this much.
     fn shows(&mut self, stamp: Option<Position>) {
         self.stamp = self.stamp.zip(stamp).map(|(known, stamp)| known.min(stamp));
     }
 
+    /// A statement was sent for this batch; it may be the second.
+    fn sent(&mut self, sent: &Sent) {
+        let before = self.sent.take();
+        self.sent = Some(sent.after(before.as_ref()));
+    }
+
     fn take(&mut self, landing: &Landing<S>, key: S::Key) {
         if let Some((stamp, value)) = landing.kept.get(&key) {
             self.shows(Some(*stamp));
-            self.kept.push((key, value.clone()));
+            self.far += 1;
+            self.had.extend(value.clone().map(|kept| Had { key, stamp: *stamp, kept }));
             return;
         }
         self.shows(landing.loaded.as_ref().and_then(|loaded| loaded.stamp));

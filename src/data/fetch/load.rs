@@ -7,9 +7,8 @@ use super::{Cached, Sources};
 use crate::data::cache::{Cache, Entry, Envelope, Fill as FarFill, Miss, Place, Resource, Space, View};
 use crate::data::databases::{Needs, Read};
 use crate::data::error::Error;
-use crate::data::find::{Found, Rows, Source};
+use crate::data::find::Source;
 use crate::data::position::Position;
-use crate::data::record::Record;
 
 /// A source that is asked of the tiers.
 #[derive(Clone)]
@@ -48,7 +47,7 @@ impl<S: Cached> Asked<S> {
         let meters = &resource.in_far;
         // Where there is no near tier it is all there is.
         if resource.near.is_some() && !resource.far_pays() {
-            keys.iter().for_each(|_| meters.missed(Miss::Skipped));
+            meters.have_missed(Miss::Skipped, keys.len());
             return (served, keys);
         }
         let asked = keys.len();
@@ -57,7 +56,7 @@ impl<S: Cached> Asked<S> {
         let found = match far.get(&places).await {
             Ok(found) => found,
             Err(missed) => {
-                keys.iter().for_each(|_| meters.missed(Miss::of_far(missed)));
+                meters.have_missed(Miss::of_far(missed), keys.len());
                 return (served, keys);
             }
         };
@@ -104,28 +103,36 @@ pub(super) struct Load<'a, S> {
     pub source: &'a S,
 }
 
-/// What a statement came to.
-pub(super) struct Loaded<S: Source> {
+/// A statement that was sent.
+#[derive(Clone)]
+pub(super) struct Sent {
     pub read: Read,
     /// Rows that it returned.
     pub rows: usize,
+}
+
+/// What a statement came to.
+pub(super) struct Loaded<S: Source> {
+    pub sent: Sent,
     /// What its answer shows, if that is known.
     pub stamp: Option<Position>,
     pub found: Result<HashMap<S::Key, S::Value>, Error>,
 }
 
+/// What becomes of what a statement returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// It is not kept.
+    Nowhere,
+    /// Near; and far once it is served, or at once where there is no near tier.
+    Near,
+    /// In both tiers at once: it is known to be of use.
+    Everywhere,
+}
+
 impl<S: Cached> Load<'_, S> {
-    /// Sends the statement, and fills the tiers if they were asked.
-    pub async fn run(&self, keys: &[S::Key], asked: Option<&Asked<S>>) -> Loaded<S> {
-        self.run_for(keys, asked, false).await
-    }
-
-    /// The same for what is known to be of use, and so goes into the far tier at once.
-    pub async fn run_again(&self, keys: &[S::Key], asked: &Asked<S>) -> Loaded<S> {
-        self.run_for(keys, Some(asked), true).await
-    }
-
-    async fn run_for(&self, keys: &[S::Key], asked: Option<&Asked<S>>, is_hot: bool) -> Loaded<S> {
+    /// Sends the statement. It shows what may be served to who asked the tiers; what it returns is kept for others.
+    pub async fn run(&self, keys: &[S::Key], asked: Option<&Asked<S>>, keep: Keep) -> Loaded<S> {
         let Self { sources: Sources { databases, cache, .. }, needs, source } = *self;
         let needed = asked.map(|asked| asked.view.needed(keys.iter().flat_map(|key| source.dependencies(key))));
         // What a primary answers to a later question shows at least that much.
@@ -134,81 +141,67 @@ impl<S: Cached> Load<'_, S> {
         let count = rows.as_ref().map_or(0, Vec::len);
         let found = rows.and_then(|rows| Ok(source.values(keys, rows, &cache.declared().tables)?));
         let stamp = read.stamp.or(applied);
-        if let (Some(asked), Some(stamp), Ok(found)) = (asked, stamp, &found) {
-            let mut fill = Fill { stamp, is_hot, ..Fill::into(cache, &asked.view) };
+        if keep != Keep::Nowhere
+            && let (Some(asked), Some(stamp), Ok(found)) = (asked, stamp, &found)
+        {
+            let is_hot = keep == Keep::Everywhere;
+            let mut fill = Fill { asked, stamp, now: Instant::now(), is_hot, far: Vec::new() };
             for key in keys {
-                fill.put(source, asked.space, key, found.get(key));
+                fill.put(key, found.get(key));
             }
             fill.finish();
         }
-        Loaded { read, rows: count, stamp, found }
+        Loaded { sent: Sent { read, rows: count }, stamp, found }
     }
 }
 
-impl<S: Source> Loaded<S> {
+impl Sent {
     /// The same, with what another statement for the same batch has cost.
-    pub fn after(mut self, other: Option<&Self>) -> Self {
+    pub fn after(&self, other: Option<&Self>) -> Self {
+        let mut both = self.clone();
         if let Some(other) = other {
-            self.rows += other.rows;
-            self.read.statements += other.read.statements;
+            both.rows += other.rows;
+            both.read.statements += other.read.statements;
         }
-        self
+        both
     }
 }
 
 /// Values on their way into the tiers.
-pub struct Fill<'a> {
-    cache: &'a Cache,
-    view: &'a View,
+struct Fill<'a, S> {
+    asked: &'a Asked<S>,
     stamp: Position,
     now: Instant,
     is_hot: bool,
     far: Vec<FarFill>,
 }
 
-impl<'a> Fill<'a> {
-    fn into(cache: &'a Cache, view: &'a View) -> Self {
-        Self { cache, view, stamp: Position::default(), now: Instant::now(), is_hot: false, far: Vec::new() }
-    }
-
-    /// Rows that came along with something else.
-    pub fn rows<R: Record>(&mut self, rows: &[Found<R>]) {
-        let source = Rows::<R>::new();
-        let Some(space) = source.space(self.cache.declared()) else { return };
-        for found in rows {
-            self.put(&source, space, &found.row.key(), Some(found));
-        }
-    }
-
-    fn put<S: Cached>(&mut self, source: &S, space: Space, key: &S::Key, value: Option<&S::Value>) {
-        // What came along is kept once its list is served again, or where it is known to be of use.
-        if let Some(value) = value.filter(|_| self.is_hot) {
-            source.spill(value, self);
-        }
-        let Some(resource) = self.cache.kept(space.resource) else { return };
+impl<S: Cached> Fill<'_, S> {
+    fn put(&mut self, key: &S::Key, value: Option<&S::Value>) {
+        let Asked { source, view, cache, .. } = self.asked;
         // What is behind its fence already is of no use to anybody.
-        if self.stamp < self.view.history.fences.fence(source.dependencies(key)) {
+        if self.stamp < view.history.fences.fence(source.dependencies(key)) {
             return;
         }
+        let (resource, place) = (self.asked.resource(), self.asked.place(key));
         let kept = value.map(|value| source.keep(value));
-        let place = Place { space, key: source.scalar(key) };
         // What nobody asks for twice costs the far tier nothing. Without a near tier nobody would know.
-        let is_for_far = self.cache.far().is_some() && (self.is_hot || resource.near.is_none());
+        let is_for_far = cache.far().is_some() && (self.is_hot || resource.near.is_none());
         let size = if is_for_far {
             let what = (self.stamp, kept.as_ref());
-            let Some(fill) = resource.for_far(&place, &self.view.history.prefix, what) else { return };
+            let Some(fill) = resource.for_far(&place, &view.history.prefix, what) else { return };
             let size = fill.value.len();
             self.far.push(fill);
             size
         } else {
             postcard::experimental::serialized_size(&kept).unwrap_or_default()
         };
-        let entry = Entry::new(kept, (self.view.history.universe, self.stamp), self.now);
+        let entry = Entry::new(kept, (view.history.universe, self.stamp), self.now);
         resource.keep(place, entry.far(is_for_far), size);
     }
 
     fn finish(self) {
-        if let Some(far) = self.cache.far()
+        if let Some(far) = self.asked.cache.far()
             && !self.far.is_empty()
         {
             far.fill(self.far);

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use metrics::counter;
 use tokio::sync::mpsc;
 
-use super::load::{Asked, Load};
+use super::load::{Asked, Keep, Load};
 use super::{Cached, Sources};
 use crate::data::cache::Dirty;
 use crate::data::databases::Needs;
@@ -26,7 +26,7 @@ pub(super) fn reload<R: Record>(sources: Sources, keys: Vec<Scalar>) -> BoxFutur
         let Some(asked) = Asked::of(&sources.cache, &source, view) else { return };
         let keys: Vec<_> = keys.iter().filter_map(R::Key::of).collect();
         let load = Load { sources: &sources, needs: &needs, source: &source };
-        let loaded = load.run_again(&keys, &asked).await;
+        let loaded = load.run(&keys, Some(&asked), Keep::Everywhere).await;
         let outcome = if loaded.found.is_ok() { "done" } else { "failed" };
         counter!("shoal_cache_refreshed_total", "resource" => source.tables()[0], "outcome" => outcome)
             .increment(keys.len() as u64);

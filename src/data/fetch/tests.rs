@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbErr, QueryResult, Statement};
@@ -105,8 +106,8 @@ async fn what_is_declared_is_kept_and_what_is_not_is_read_each_time() {
     .await;
     let whole = [Scalar::Int(7)];
     assert_eq!(world.times(&Rows::<part::Model>::new(), &[3, 4]).await, [1, 0], "found or not");
-    // Its rows are kept once it is served again.
-    assert_eq!(world.times(&page(known), &whole).await, [1, 1, 0]);
+    // With its rows.
+    assert_eq!(world.times(&page(known), &whole).await, [1, 0]);
     assert_eq!(world.times(&page(unknown), &whole).await, [1, 1, 1]);
     let count = |list: &'static List<part::Model>| Counts { listing: list.select(Vec::new(), None).unwrap(), cap: 10 };
     assert_eq!(world.times(&count(known), &whole).await, [1, 0]);
@@ -117,9 +118,50 @@ async fn what_is_declared_is_kept_and_what_is_not_is_read_each_time() {
     assert_eq!(nothing.times(&page(known), &whole).await, [1, 1]);
 }
 
+/// What is asked for once costs little: it is not kept while nothing is asked for twice.
+#[tokio::test]
+async fn where_nothing_is_asked_for_again_little_is_kept() {
+    let world = World::of(|declarations| {
+        declarations.rows::<part::Model>();
+    })
+    .await;
+    let rows = Rows::<part::Model>::new();
+    let many: Vec<_> = (1000..3000).collect();
+    for keys in many.chunks(500) {
+        assert_eq!(world.times(&rows, keys).await, [1]);
+    }
+    let mut kept = 0;
+    for key in 3000..3032 {
+        let [first, _, third] = world.times(&rows, &[key]).await;
+        assert_eq!(first, 1);
+        kept += 1 - third;
+    }
+    assert!((1..=6).contains(&kept), "{kept} of 32");
+    // What is asked for again and again is noticed.
+    for _ in 0..5000 {
+        let [statements] = world.times(&rows, &[3]).await;
+        kept += 1 - statements;
+    }
+    assert!(kept > 4900, "{kept} of 5000");
+    assert_eq!(world.times(&rows, &[4000]).await, [1, 0]);
+}
+
 /// It knows where it would like to be kept, and reads of a table that nobody has declared.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Planted(&'static [&'static str]);
+struct Planted {
+    reads_of: &'static [&'static str],
+    /// Whether the first answer of a database cannot be read.
+    fails_first: bool,
+}
+
+/// How many answers that were to fail first have been read.
+static ANSWERS: AtomicU32 = AtomicU32::new(0);
+
+impl Planted {
+    fn of(reads_of: &'static [&'static str]) -> Self {
+        Self { reads_of, fails_first: false }
+    }
+}
 
 impl Source for Planted {
     type Key = i64;
@@ -140,6 +182,9 @@ impl Source for Planted {
     }
 
     fn values(&self, keys: &[i64], rows: Vec<QueryResult>, _: &Tables) -> Result<HashMap<i64, i64>, DbErr> {
+        if self.fails_first && ANSWERS.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Err(DbErr::Custom("the first".to_owned()));
+        }
         let count = rows[0].try_get_by::<i64, _>("n")?;
         Ok(keys.iter().map(|key| (*key, count)).collect())
     }
@@ -153,7 +198,7 @@ impl Cached for Planted {
     }
 
     fn tables(&self) -> Vec<&'static str> {
-        self.0.to_vec()
+        self.reads_of.to_vec()
     }
 
     fn scalar(&self, key: &i64) -> Scalar {
@@ -168,8 +213,14 @@ impl Cached for Planted {
         *value
     }
 
-    async fn restore(&self, _: &Fetcher, kept: Vec<(i64, i64)>) -> Result<Restored<Self>, Error> {
-        Ok(Restored::whole(kept))
+    async fn restore(
+        &self,
+        _: &Fetcher,
+        _: &View,
+        had: Vec<Had<Self>>,
+        values: &mut HashMap<Self::Key, Self::Value>,
+    ) -> Result<Vec<Self::Key>, Error> {
+        Ok(as_it_is(had, values))
     }
 }
 
@@ -179,8 +230,23 @@ async fn what_reads_of_an_undeclared_table_is_never_kept() {
         declarations.rows::<part::Model>();
     })
     .await;
-    assert_eq!(world.times(&Planted(&["parts", "secrets"]), &[1]).await, [1, 1]);
-    assert_eq!(world.times(&Planted(&["parts"]), &[1]).await, [1, 0]);
+    assert_eq!(world.times(&Planted::of(&["parts", "secrets"]), &[1]).await, [1, 1]);
+    assert_eq!(world.times(&Planted::of(&["parts"]), &[1]).await, [1, 0]);
+}
+
+#[tokio::test]
+async fn what_fails_for_one_is_tried_once_for_all_who_waited() {
+    let world = World::of(|declarations| {
+        declarations.rows::<part::Model>();
+    })
+    .await;
+    let source = Planted { reads_of: &["parts"], fails_first: true };
+    let fetchers: Vec<_> =
+        (0..50).map(|_| Fetcher::new(world.sources.clone(), Needs::default(), Arc::new(Ledger::default()))).collect();
+    let all = futures_util::future::join_all(fetchers.iter().map(|fetcher| fetcher.fetch(&source, &[1]))).await;
+    assert_eq!(all.iter().filter(|found| found.is_err()).count(), 1, "who asked first");
+    assert!(all.iter().flatten().all(|found| found[&1] == 0));
+    assert_eq!(ANSWERS.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]

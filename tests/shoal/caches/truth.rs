@@ -160,7 +160,9 @@ async fn a_reader_that_stalled_before_it_filled_leaves_nothing_old() {
         // What is kept is void, so the next reader asks a replica.
         cluster.database.execute("update users set name = 'old' where id = 1").await;
         eventually("the feed to tell", async || see(&app, None, USER).await.name() == "old").await;
+        let told = app.metric("shoal_feed_commits_total", "").await;
         cluster.database.execute("update users set name = 'older' where id = 1").await;
+        eventually("the feed to tell", async || app.metric("shoal_feed_commits_total", "").await > told).await;
         cluster.stack.wait_for_replicas().await;
         cluster.replicas.iter().for_each(crate::support::Gate::freeze);
         let stalled = async { see(&app, None, USER).await };
