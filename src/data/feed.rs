@@ -10,6 +10,7 @@
 mod pgoutput;
 mod session;
 mod side;
+mod tls;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -11,7 +11,7 @@ use pgwire_replication::{Lsn, ReplicationClient, ReplicationConfig, ReplicationE
 
 use super::pgoutput::{Message, Reader};
 use super::side::{Side, Watched};
-use super::{Lost, NotKept, PUBLICATION, Shared, pause};
+use super::{Lost, NotKept, PUBLICATION, Shared, pause, tls};
 use crate::data::cache::{Dirty, History};
 use crate::data::coherence::{Commit, MOST_SLOTS, Slot};
 use crate::data::databases::Primary;
@@ -105,7 +105,7 @@ impl<'a> Session<'a> {
             shared.cache.clear();
         }
         let slot = format!("shoal_{:032x}", u128::from_ne_bytes(random()));
-        let mut client = ReplicationClient::connect_gated(self.config(&slot)).await?;
+        let mut client = ReplicationClient::connect_gated(self.config(&slot)?).await?;
         let system = client.identify_system().await?;
         if system.system_id.parse() != Ok(survey.incarnation.system as u64)
             || Some(system.timeline) != survey.timeline()
@@ -173,14 +173,16 @@ impl<'a> Session<'a> {
             .ok_or(Lost::Because("a new slot does not tell where it starts"))
     }
 
-    fn config(&self, slot: &str) -> ReplicationConfig {
-        let Primary { host, port, user, password, database, .. } = self.primary;
-        ReplicationConfig::new(host, user, password, database, slot, PUBLICATION)
+    fn config(&self, slot: &str) -> Result<ReplicationConfig, Lost> {
+        let Primary { host, port, user, password, database, options } = self.primary;
+        let config = ReplicationConfig::new(host, user, password, database, slot, PUBLICATION)
             .with_port(*port)
+            .with_tls(tls::of(options)?)
             .with_binary(true)
             .with_application_name("shoal feed")
             .with_status_interval(Duration::from_secs(1))
-            .with_wakeup_interval(Duration::from_secs(1))
+            .with_wakeup_interval(Duration::from_secs(1));
+        Ok(config)
     }
 }
 

@@ -1,5 +1,9 @@
 //! The feed breaks in every way that it can: nothing wrong is served, an operator is told, and it comes back by itself.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::Command;
+
 use serde_json::Value;
 use sqlx::Connection;
 
@@ -38,6 +42,45 @@ async fn is_kept(app: &TestApp, table: &str, why_not: Option<&str>) {
             }
     })
     .await;
+}
+
+/// Has the primary offer TLS, with a certificate that nobody has signed; where it lies.
+async fn certify(cluster: &Cluster) -> PathBuf {
+    let data = PathBuf::from(cluster.database.text("show data_directory").await.unwrap());
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc", "-days", "1"])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout", "server.key", "-out", "server.crt"])
+        .current_dir(&data)
+        .output()
+        .expect("openssl is installed");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    // The server takes a key from its own user only.
+    let owner = std::fs::metadata(&data).unwrap();
+    std::os::unix::fs::chown(data.join("server.key"), Some(owner.uid()), Some(owner.gid())).unwrap();
+    cluster.database.execute("alter system set ssl = on").await;
+    cluster.database.execute("select pg_reload_conf()").await;
+    data.join("server.crt")
+}
+
+#[tokio::test]
+async fn the_log_is_read_over_tls_where_the_url_says_so() {
+    let cluster = Cluster::alone().await;
+    let certificate = certify(&cluster).await;
+    let mut url = cluster.primary.url().clone();
+    url.query_pairs_mut()
+        .append_pair("sslmode", "verify-full")
+        .append_pair("sslrootcert", &certificate.to_string_lossy());
+    eventually("the server to offer it", async || {
+        cluster.database.text("select current_setting('ssl')").await.as_deref() == Some("on")
+    })
+    .await;
+    let app = cluster.caching(&[("DATABASE_URL", url.as_str())]).await;
+    let followed = "select string_agg(ssl::text, ',') from pg_stat_replication join pg_stat_ssl using (pid)
+        where application_name = 'shoal feed'";
+    assert_eq!(cluster.database.text(followed).await.as_deref(), Some("true"));
+    write_and_see(&cluster, &app, "in secret").await;
+    warm(&app, USER).await;
 }
 
 #[tokio::test]
