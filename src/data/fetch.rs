@@ -153,7 +153,7 @@ impl Fetcher {
     /// The same view for a whole batch. Waits for the feed where it is behind what the client has seen, once.
     async fn view(&self) -> Option<View> {
         let view = self.sources.view(&self.needs)?;
-        if view.applied >= view.demand.token || !self.needs.may_wait() {
+        if view.told >= view.demand.token || !self.needs.may_wait() {
             return Some(view);
         }
         let _ = tokio::time::timeout(TOKEN_WAIT, view.history.reaches(view.demand.token)).await;

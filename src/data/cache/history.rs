@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 
 use super::miss::Miss;
-use crate::data::coherence::{Demand, Fences, Slot};
+use crate::data::coherence::{Commit, Demand, Fences, Slot};
 use crate::data::position::{Position, Universe};
 
 /// How values are written into the far tier; another one reads nothing of this.
@@ -19,10 +19,10 @@ pub struct History {
     /// Of its keys in the far tier.
     pub prefix: String,
     pub fences: Fences,
-    /// The applied position, for those who wait for it.
-    applied: watch::Sender<Position>,
+    /// Through where the fences are complete, for those who wait for it.
+    told: watch::Sender<Position>,
     /// The tables whose changes are all told. Only what is read of them may be kept.
-    told: RwLock<HashSet<&'static str>>,
+    tables: RwLock<HashSet<&'static str>>,
 }
 
 /// The history of now. Another follows when the primary is another, or on another timeline.
@@ -37,15 +37,27 @@ pub struct Histories {
 impl History {
     fn new(universe: Universe, salt: u64) -> Self {
         let prefix = format!("{VERSION}:{:016x}", universe.salted(salt));
-        Self { universe, prefix, fences: Fences::default(), applied: watch::Sender::default(), told: RwLock::default() }
+        Self { universe, prefix, fences: Fences::default(), told: watch::Sender::default(), tables: RwLock::default() }
     }
 
     /// The fences are complete through `position`, and the primary shows it.
     pub fn advance(&self, position: Position) {
         self.fences.advance(position);
-        self.applied.send_if_modified(|applied| {
-            let is_later = position > *applied;
-            *applied = position.max(*applied);
+        self.announce();
+    }
+
+    /// Raises the fences for a commit; whether nothing was lost before it.
+    pub fn apply(&self, commit: &Commit) -> bool {
+        let is_whole = self.fences.apply(commit);
+        self.announce();
+        is_whole
+    }
+
+    fn announce(&self) {
+        let position = self.fences.told();
+        self.told.send_if_modified(|told| {
+            let is_later = position > *told;
+            *told = position.max(*told);
             is_later
         });
     }
@@ -53,17 +65,17 @@ impl History {
     /// Waits until the fences are complete through `position`.
     pub async fn reaches(&self, position: Position) {
         // The sender lives as long as this.
-        let _ = self.applied.subscribe().wait_for(|applied| *applied >= position).await;
+        let _ = self.told.subscribe().wait_for(|told| *told >= position).await;
     }
 
     /// Which tables' changes are all told from now on.
     pub fn tells(&self, tables: HashSet<&'static str>) {
-        *self.told.write().unwrap_or_else(PoisonError::into_inner) = tables;
+        *self.tables.write().unwrap_or_else(PoisonError::into_inner) = tables;
     }
 
     /// Whether all changes of these tables are told.
     pub fn tells_all(&self, tables: impl IntoIterator<Item = &'static str>) -> bool {
-        let told = self.told.read().unwrap_or_else(PoisonError::into_inner);
+        let told = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         tables.into_iter().all(|table| told.contains(table))
     }
 }
@@ -72,30 +84,30 @@ impl History {
 #[derive(Clone, Debug)]
 pub struct View {
     pub history: Arc<History>,
-    /// The applied position, loaded before any fence is looked at.
-    pub applied: Position,
+    /// The told position, loaded before any fence is looked at.
+    pub told: Position,
     pub demand: Demand,
 }
 
 impl View {
     pub fn of(history: Arc<History>, demand: Demand) -> Self {
-        let applied = history.fences.applied();
-        Self { history, applied, demand }
+        let told = history.fences.told();
+        Self { history, told, demand }
     }
 
     /// The rule: why a value may not be served, if it may not.
     pub fn refuses(&self, stamp: Position, slots: impl IntoIterator<Item = Slot>) -> Option<Miss> {
-        Miss::of(self.history.fences.judge(stamp, slots, self.applied, self.demand))
+        Miss::of(self.history.fences.judge(stamp, slots, self.told, self.demand))
     }
 
     /// The rule for several values at once, of which `smallest` is the smallest stamp.
     pub fn refuses_some(&self, smallest: Position, parts: &[(Slot, Position)]) -> Option<Miss> {
-        Miss::of(self.history.fences.judge_all(smallest, parts, self.applied, self.demand))
+        Miss::of(self.history.fences.judge_all(smallest, parts, self.told, self.demand))
     }
 
     /// The smallest position of a server whose rows pass the rule for all of these.
     pub fn needed(&self, slots: impl IntoIterator<Item = Slot>) -> Position {
-        self.history.fences.needed(slots, self.applied, self.demand)
+        self.history.fences.needed(slots, self.told, self.demand)
     }
 }
 
@@ -122,5 +134,23 @@ impl Histories {
         let history = Arc::new(History::new(universe, self.salt));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(history.clone());
         (history, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_for_the_fences_does_not_wait_for_the_primary() {
+        let (history, _) = Histories::new(0).begin(Universe::of(1, 2, 3));
+        let slot = Slot::of(7);
+        let commit = Commit { previous: Position(0), position: Position(5), touched: Some(vec![slot]) };
+        let (was_whole, ()) = tokio::join!(async { history.apply(&commit) }, history.reaches(Position(5)));
+        assert!(was_whole);
+        let view = View::of(history.clone(), Demand { token: Position(5), bound: Position(3) });
+        assert_eq!(view.refuses(Position(4), [slot]), Some(Miss::BehindFence));
+        assert_eq!(view.refuses(Position(4), [Slot::of(8)]), None, "nothing has touched it since");
+        assert_eq!(history.fences.applied(), Position(0), "the primary has not shown it yet");
     }
 }

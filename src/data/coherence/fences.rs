@@ -62,8 +62,9 @@ pub struct Fences {
     slots: Box<[AtomicU64]>,
     /// A fence under everything.
     floor: AtomicU64,
-    /// Everything up to here was told, though the primary may not show it yet.
+    /// The fences are complete through here, though the primary may not show it yet.
     told: AtomicU64,
+    /// And it shows everything through here.
     applied: AtomicU64,
 }
 
@@ -85,6 +86,11 @@ impl Fences {
     }
 
     /// The position through which the fences are complete. Load it before any fence is looked at.
+    pub fn told(&self) -> Position {
+        Position(self.told.load(Ordering::Acquire))
+    }
+
+    /// The same, as far as the primary shows it: what it answers from now on shows every commit up to here.
     pub fn applied(&self) -> Position {
         Position(self.applied.load(Ordering::Acquire))
     }
@@ -115,7 +121,7 @@ impl Fences {
     }
 
     /// Raises fences for what was committed, and tells whether that was all: if not, something before it was lost, and
-    /// the floor was raised. The applied position stays: [`advance`](Self::advance) follows once the primary shows it.
+    /// the floor was raised. [`advance`](Self::advance) follows once the primary shows it.
     pub fn apply(&self, commit: &Commit) -> bool {
         let told = self.told.load(Ordering::Acquire);
         if commit.position.0 <= told {
@@ -133,15 +139,15 @@ impl Fences {
         is_whole
     }
 
-    /// The rule, with the applied position as it was before the fences are looked at.
+    /// The rule, with the told position as it was before the fences are looked at.
     pub fn judge(
         &self,
         stamp: Position,
         slots: impl IntoIterator<Item = Slot>,
-        applied: Position,
+        told: Position,
         demand: Demand,
     ) -> Verdict {
-        let shown = stamp.max(applied);
+        let shown = stamp.max(told);
         if stamp < self.fence(slots) {
             Verdict::BehindFence
         } else if shown < demand.token {
@@ -159,20 +165,14 @@ impl Fences {
     }
 
     /// The rule for several values at once, of which `smallest` is the smallest stamp.
-    pub fn judge_all(
-        &self,
-        smallest: Position,
-        parts: &[(Slot, Position)],
-        applied: Position,
-        demand: Demand,
-    ) -> Verdict {
-        if self.let_pass(parts) { self.judge(smallest, [], applied, demand) } else { Verdict::BehindFence }
+    pub fn judge_all(&self, smallest: Position, parts: &[(Slot, Position)], told: Position, demand: Demand) -> Verdict {
+        if self.let_pass(parts) { self.judge(smallest, [], told, demand) } else { Verdict::BehindFence }
     }
 
     /// The smallest position of a server whose rows pass the rule for all of these.
-    pub fn needed(&self, slots: impl IntoIterator<Item = Slot>, applied: Position, demand: Demand) -> Position {
+    pub fn needed(&self, slots: impl IntoIterator<Item = Slot>, told: Position, demand: Demand) -> Position {
         let fence = self.fence(slots);
-        if applied >= demand.position() { fence } else { fence.max(demand.position()) }
+        if told >= demand.position() { fence } else { fence.max(demand.position()) }
     }
 }
 
@@ -180,10 +180,5 @@ impl Fences {
 impl Fences {
     pub(super) fn floor(&self) -> Position {
         Position(self.floor.load(Ordering::Acquire))
-    }
-
-    /// How far it was told. Nobody but the feed's own rule asks for it, and tests.
-    pub(super) fn told(&self) -> Position {
-        Position(self.told.load(Ordering::Acquire))
     }
 }

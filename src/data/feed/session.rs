@@ -259,7 +259,7 @@ impl Following<'_> {
         }
         let commit =
             Commit { previous: self.told, position, touched: touched.map(|slots| slots.into_iter().collect()) };
-        if !self.history.fences.apply(&commit) {
+        if !self.history.apply(&commit) {
             counter!("shoal_feed_floor_raises_total", "reason" => "gap").increment(1);
         }
         self.told = position;

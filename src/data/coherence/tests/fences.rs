@@ -159,11 +159,10 @@ fn the_rule_looks_at_the_fence_then_at_the_token_then_at_the_bound() {
     let fences = fences();
     fences.raise([a()], Position(10));
     fences.raise_floor(Position(5));
-    let judge = |stamp, applied, token, bound| {
-        fences.judge(Position(stamp), [a(), b()], Position(applied), demand(token, bound))
-    };
+    let judge =
+        |stamp, told, token, bound| fences.judge(Position(stamp), [a(), b()], Position(told), demand(token, bound));
     assert_eq!(judge(9, 0, 20, 20), Verdict::BehindFence);
-    assert_eq!(judge(9, 20, 20, 20), Verdict::BehindFence, "however much is applied");
+    assert_eq!(judge(9, 20, 20, 20), Verdict::BehindFence, "however much was told");
     assert_eq!(judge(10, 0, 20, 20), Verdict::BehindToken);
     assert_eq!(judge(10, 0, 10, 20), Verdict::BehindBound);
     assert_eq!(judge(10, 19, 10, 20), Verdict::BehindBound);
@@ -175,10 +174,10 @@ fn the_rule_looks_at_the_fence_then_at_the_token_then_at_the_bound() {
 }
 
 #[test]
-fn a_server_needs_the_fence_and_what_is_demanded_unless_that_is_applied() {
+fn a_server_needs_the_fence_and_what_is_demanded_unless_that_was_told() {
     let fences = fences();
     fences.raise([a()], Position(10));
-    let needed = |applied, token, bound| fences.needed([a(), b()], Position(applied), demand(token, bound)).0;
+    let needed = |told, token, bound| fences.needed([a(), b()], Position(told), demand(token, bound)).0;
     assert_eq!(needed(0, 0, 0), 10);
     assert_eq!(needed(30, 20, 30), 10);
     assert_eq!(needed(29, 20, 30), 30);
@@ -188,24 +187,23 @@ fn a_server_needs_the_fence_and_what_is_demanded_unless_that_is_applied() {
 }
 
 #[test]
-fn who_sees_the_applied_position_sees_the_fences() {
+fn who_sees_how_far_they_were_told_sees_the_fences() {
     const LAST: u64 = 50_000;
     let fences = fences();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for position in 1..=LAST {
                 assert!(fences.apply(&commit(position - 1, position, &[Slot::of(position % 8)])));
-                fences.advance(Position(position));
             }
         });
         loop {
-            let applied = fences.applied().0;
+            let told = fences.told().0;
             for slot in 0..8 {
-                // The last commit up to the applied position that touched it.
-                let touched = applied.saturating_sub((applied + 8 - slot) % 8);
-                assert!(fences.fence([Slot::of(slot)]) >= Position(touched), "{applied} {slot}");
+                // The last commit up to there that touched it.
+                let touched = told.saturating_sub((told + 8 - slot) % 8);
+                assert!(fences.fence([Slot::of(slot)]) >= Position(touched), "{told} {slot}");
             }
-            if applied == LAST {
+            if told == LAST {
                 break;
             }
         }

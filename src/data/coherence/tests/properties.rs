@@ -167,21 +167,21 @@ proptest! {
 
     #[test]
     fn what_is_behind_any_of_its_fences_is_not_served(
-        fences in any_fences(), slots in slots(), applied in position(), stamp in position(), demand in demand(),
+        fences in any_fences(), slots in slots(), told in position(), stamp in position(), demand in demand(),
     ) {
         let is_behind = stamp < fences.floor() || slots.iter().any(|slot| stamp < fences.fence([*slot]));
-        let verdict = fences.judge(stamp, slots, applied, demand);
+        let verdict = fences.judge(stamp, slots, told, demand);
         prop_assert_eq!(is_behind, verdict == Verdict::BehindFence);
     }
 
     #[test]
     fn what_shows_more_is_not_refused_where_what_shows_less_is_served(
         fences in any_fences(), slots in slots(), demand in demand(),
-        stamps in (position(), position()), applied in (position(), position()),
+        stamps in (position(), position()), told in (position(), position()),
     ) {
-        let serves = |stamp, applied| fences.judge(stamp, slots.clone(), applied, demand) == Verdict::Serves;
+        let serves = |stamp, told| fences.judge(stamp, slots.clone(), told, demand) == Verdict::Serves;
         let (less, more) = (stamps.0.min(stamps.1), stamps.0.max(stamps.1));
-        let (before, now) = (applied.0.min(applied.1), applied.0.max(applied.1));
+        let (before, now) = (told.0.min(told.1), told.0.max(told.1));
         prop_assert!(!serves(less, before) || serves(more, before));
         prop_assert!(!serves(less, before) || serves(less, now));
     }
@@ -189,10 +189,10 @@ proptest! {
     #[test]
     fn whatever_is_raised_or_demanded_serves_no_more(
         calls in prop::collection::vec(any_call(), 0..12), more in prop::collection::vec(any_call(), 1..6),
-        slots in slots(), applied in position(), stamp in position(), demand in demand(), higher in demand(),
+        slots in slots(), told in position(), stamp in position(), demand in demand(), higher in demand(),
     ) {
         let (lower, raised) = (after(&calls), after(calls.iter().chain(&more)));
-        let serves = |fences: &Fences, demand| fences.judge(stamp, slots.clone(), applied, demand) == Verdict::Serves;
+        let serves = |fences: &Fences, demand| fences.judge(stamp, slots.clone(), told, demand) == Verdict::Serves;
         let both = Demand { token: demand.token.max(higher.token), bound: demand.bound.max(higher.bound) };
         prop_assert!(!serves(&raised, demand) || serves(&lower, demand));
         prop_assert!(!serves(&lower, both) || serves(&lower, demand));
@@ -200,11 +200,11 @@ proptest! {
 
     #[test]
     fn what_is_needed_is_the_smallest_stamp_that_is_served(
-        fences in any_fences(), slots in slots(), applied in position(), demand in demand(),
+        fences in any_fences(), slots in slots(), told in position(), demand in demand(),
     ) {
-        let needed = fences.needed(slots.clone(), applied, demand);
+        let needed = fences.needed(slots.clone(), told, demand);
         for stamp in (0..30).map(Position) {
-            let serves = fences.judge(stamp, slots.clone(), applied, demand) == Verdict::Serves;
+            let serves = fences.judge(stamp, slots.clone(), told, demand) == Verdict::Serves;
             prop_assert_eq!(serves, stamp >= needed, "{:?}", stamp);
         }
     }
@@ -217,10 +217,10 @@ proptest! {
         demand in demand(),
     ) {
         let fences = after(&calls);
-        let applied = fences.applied();
+        let told = fences.told();
         let smallest = parts.iter().map(|(_, stamp)| *stamp).min().unwrap();
-        let together = fences.judge_all(smallest, &parts, applied, demand) == Verdict::Serves;
-        let each = parts.iter().all(|(slot, stamp)| fences.judge(*stamp, [*slot], applied, demand) == Verdict::Serves);
+        let together = fences.judge_all(smallest, &parts, told, demand) == Verdict::Serves;
+        let each = parts.iter().all(|(slot, stamp)| fences.judge(*stamp, [*slot], told, demand) == Verdict::Serves);
         prop_assert_eq!(together, each);
     }
 }

@@ -41,7 +41,7 @@ pub enum Mutant {
     KeepaliveFirst,
     /// It moves on before the fences are raised.
     AppliedFirst,
-    /// Readers look at the fences, then at the applied position.
+    /// Readers look at the fences, then at how far they were told.
     FencesFirst,
     /// Whoever fills a tier sets the fence to its stamp.
     FillSetsFence,

@@ -26,7 +26,7 @@ pub struct Scenario {
     pub near: bool,
     /// Whether writers raise fences before the feed does.
     pub writers: bool,
-    /// Whether readers stall between the applied position and the fences.
+    /// Whether readers stall between how far the fences were told and the fences.
     pub looks: bool,
     pub failover: bool,
 }

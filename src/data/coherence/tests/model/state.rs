@@ -116,7 +116,7 @@ pub struct Asked {
 /// What a reader has looked at so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Look {
-    Applied(u8),
+    Told(u8),
     Fences(Table),
 }
 
@@ -209,8 +209,8 @@ impl Table {
         done
     }
 
-    pub fn judge(&self, stamp: u8, key: usize, applied: u8, token: u8, bound: u8) -> Verdict {
+    pub fn judge(&self, stamp: u8, key: usize, told: u8, token: u8, bound: u8) -> Verdict {
         let demand = Demand { token: at(token), bound: at(bound) };
-        self.thaw().judge(at(stamp), [slot(key)], at(applied), demand)
+        self.thaw().judge(at(stamp), [slot(key)], at(told), demand)
     }
 }

@@ -39,7 +39,7 @@ impl Protocol {
             Action::KeepWritten(_, position) => keep_written(state, &of, position),
             _ => {
                 let fences_first = self.lacks(Mutant::FencesFirst);
-                of.look = Some(if fences_first { Look::Fences(of.fences) } else { Look::Applied(of.fences.applied) });
+                of.look = Some(if fences_first { Look::Fences(of.fences) } else { Look::Told(of.fences.told) });
                 true
             }
         };
@@ -66,7 +66,7 @@ impl Protocol {
         let fences = of.fences.thaw();
         let meets = |demand: &u8| {
             let demand = Demand { token: at(*demand), bound: at(0) };
-            self.lacks(Mutant::NoNeed) || fences.needed([slot(key.into())], fences.applied(), demand) <= at(stamp)
+            self.lacks(Mutant::NoNeed) || fences.needed([slot(key.into())], fences.told(), demand) <= at(stamp)
         };
         let Some(demand) = (0..=state.end).rev().find(meets) else { return false };
         let asked = Some(Asked { demand, told: of.fences.told });
@@ -101,7 +101,7 @@ fn answer(state: &State, of: &mut Instance) -> bool {
 fn admit(state: &State, of: &mut Instance, key: usize) -> bool {
     let Some(entry) = state.far[key].filter(|entry| entry.universe == of.universe) else { return false };
     of.near[key] = Some(entry);
-    of.fences.judge(entry.stamp, key, of.fences.applied, 0, 0) == Verdict::Serves
+    of.fences.judge(entry.stamp, key, of.fences.told, 0, 0) == Verdict::Serves
 }
 
 /// Who has written raises the fence to where the log is by then, which is further than its commit.

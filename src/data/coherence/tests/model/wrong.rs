@@ -49,12 +49,12 @@ impl Protocol {
     fn wrong_to_serve(&self, state: &State, of: &Instance, key: usize, entry: Entry) -> Option<Wrong> {
         let missing = state.missing(key, entry.universe, entry.shows)?;
         let is_shown = state.shown & 1 << missing != 0;
-        let (fences, applied) = match of.look {
-            Some(Look::Applied(applied)) => (of.fences, applied),
-            Some(Look::Fences(fences)) => (fences, of.fences.applied),
-            None => (of.fences, of.fences.applied),
+        let (fences, told) = match of.look {
+            Some(Look::Told(told)) => (of.fences, told),
+            Some(Look::Fences(fences)) => (fences, of.fences.told),
+            None => (of.fences, of.fences.told),
         };
-        let serves = |token, bound| self.serves(&fences, entry.stamp, key, applied, token, bound);
+        let serves = |token, bound| self.serves(&fences, entry.stamp, key, told, token, bound);
         if is_shown && serves(missing, 0) {
             Some(Wrong::OwnWrite)
         } else if (is_shown || self.is_strict()) && serves(0, missing) {
@@ -65,14 +65,14 @@ impl Protocol {
     }
 
     /// The rule, or what a mutant makes of it.
-    fn serves(&self, fences: &Table, stamp: u8, key: usize, applied: u8, token: u8, bound: u8) -> bool {
+    fn serves(&self, fences: &Table, stamp: u8, key: usize, told: u8, token: u8, bound: u8) -> bool {
         let token = if self.lacks(Mutant::NoToken) { 0 } else { token };
         let bound = if self.lacks(Mutant::NoBound) { 0 } else { bound };
         let verdict = if self.lacks(Mutant::NoFence) {
             let demand = Demand { token: at(token), bound: at(bound) };
-            Fences::with(0).judge(at(stamp), [], at(applied), demand)
+            Fences::with(0).judge(at(stamp), [], at(told), demand)
         } else {
-            fences.judge(stamp, key, applied, token, bound)
+            fences.judge(stamp, key, told, token, bound)
         };
         verdict == Verdict::Serves
     }
@@ -98,7 +98,7 @@ impl Protocol {
     pub fn serves_what_was_written(&self, state: &State) -> bool {
         state.instances[..self.scenario.instances].iter().any(|of| {
             self.kept(state, of).any(|(key, entry)| {
-                let served = |written| self.serves(&of.fences, entry.stamp, key, of.fences.applied, written as u8, 0);
+                let served = |written| self.serves(&of.fences, entry.stamp, key, of.fences.told, written as u8, 0);
                 entry.shows.checked_ilog2().is_some_and(served)
             })
         })
