@@ -1,5 +1,7 @@
 //! TLS to the primary, as its URL and libpq's variables ask for it.
 
+use std::path::PathBuf;
+
 use pgwire_replication::{SslMode, TlsConfig};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -22,12 +24,11 @@ pub(super) fn of(options: &PgConnectOptions) -> Result<TlsConfig, Lost> {
     };
     let url = options.to_url_lossy();
     let file = |name: &str| {
-        let given = url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
-        // An error names the file. What is no file would be shown, and may be a key.
-        match given {
-            Some(text) if text.contains("-----BEGIN") => Err(Lost::Because("certificates and keys must be in files")),
-            given => Ok(given.map(Into::into)),
-        }
+        let given = url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value);
+        // So files are shown there. Anything else may be a key itself, and an error would show what it took for a name.
+        let is_name = |path: &&str| !path.contains("-----BEGIN");
+        let path = given.map(|text| text.strip_prefix("file: ").filter(is_name).map(PathBuf::from));
+        path.map(|path| path.ok_or(Lost::Because("certificates and keys must be in files"))).transpose()
     };
     Ok(TlsConfig {
         mode,
@@ -64,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_key_is_not_shown() {
-        let url = "postgres://shoal@db.example/shoal?sslmode=require&sslkey=-----BEGIN%20PRIVATE%20KEY-----secret";
+        let url = "postgres://shoal@db.example/shoal?sslmode=require&sslkey=-----BEGIN%20PRIVATE%20KEY-----secret-----";
         assert!(!tls(url).unwrap_err().to_string().contains("secret"));
     }
 }
