@@ -10,7 +10,7 @@ use crate::data::coherence::{Commit, Demand, Fences, Slot};
 use crate::data::position::{Position, Universe};
 
 /// How values are written into the far tier; another one reads nothing of this.
-const VERSION: &str = "s1";
+const VERSION: &str = "s2";
 
 /// What is known of one history of the database.
 #[derive(Debug)]

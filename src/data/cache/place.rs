@@ -91,10 +91,10 @@ mod tests {
         let by_sku = Space::of("products", "sku");
         let page = Space::of("products", "page").with_detail(&(1, "a"));
         let other_page = Space::of("products", "page").with_detail(&(1, "b"));
-        let place = |space, key| Place { space, key }.far_key("s1:7");
-        assert_eq!(place(rows, Scalar::Int(42)), "s1:7:products:42:row");
-        assert_eq!(place(by_sku, Scalar::Text("42:row".to_owned())), "s1:7:products:42:row:sku");
-        assert!(place(page, Scalar::Null).starts_with("s1:7:products::page,"));
+        let place = |space, key| Place { space, key }.far_key("s2:7");
+        assert_eq!(place(rows, Scalar::Int(42)), "s2:7:products:42:row");
+        assert_eq!(place(by_sku, Scalar::Text("42:row".to_owned())), "s2:7:products:42:row:sku");
+        assert!(place(page, Scalar::Null).starts_with("s2:7:products::page,"));
         assert_ne!(place(page, Scalar::Null), place(other_page, Scalar::Null));
         assert_eq!(page, Space::of("products", "page").with_detail(&(1, "a")));
     }

@@ -213,8 +213,11 @@ impl Following<'_> {
             ReplicationEvent::XLogData { data, .. } => self.changed(&data)?,
             ReplicationEvent::Commit { end_lsn, .. } => self.committed(Position(end_lsn.as_u64())),
             ReplicationEvent::KeepAlive { wal_end, .. } => {
-                // Everything up to here was told: it covers what waits at the barrier.
-                self.pending.position = self.pending.position.max(Position(wal_end.as_u64()));
+                // Everything up to here was told: it covers what waits at the barrier. A client's token lies here, too,
+                // and not where its commit ends, if others were writing.
+                let position = Position(wal_end.as_u64());
+                self.history.apply(&Commit { previous: self.told, position, touched: Some(Vec::new()) });
+                self.pending.position = self.pending.position.max(position);
             }
             ReplicationEvent::Message { .. } => {}
             ReplicationEvent::StoppedAt { .. } => return Err(Lost::Because("the log was stopped")),

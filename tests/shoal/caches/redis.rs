@@ -14,7 +14,7 @@ fn redis(cluster: &Cluster) -> redis::Connection {
 
 /// All keys of a namespace of the test's own are told apart by what they hold; here nobody else uses the server.
 fn all(redis: &mut redis::Connection) -> Vec<(String, Vec<u8>)> {
-    let keys: Vec<String> = redis.keys("s1:*").unwrap();
+    let keys: Vec<String> = redis.keys("s2:*").unwrap();
     keys.into_iter()
         .filter_map(|key| redis.get::<_, Option<Vec<u8>>>(&key).unwrap().map(|value| (key, value)))
         .collect()

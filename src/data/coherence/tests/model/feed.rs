@@ -104,6 +104,8 @@ impl Protocol {
         let Some((read, _)) = next(state, of).filter(|(_, commit)| *commit == Commit::Other) else { return false };
         of.feed = Feed::Follows { read: read + 1 };
         let has_passed = of.fences.applied == of.fences.told;
+        let told = Told { previous: at(of.fences.told), position: at(read + 1), touched: Some(Vec::new()) };
+        of.fences.after(|fences| fences.apply(&told));
         if has_passed || self.lacks(Mutant::KeepaliveFirst) {
             of.fences.after(|fences| fences.advance(at(read + 1)));
         }
