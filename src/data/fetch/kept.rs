@@ -45,6 +45,11 @@ pub trait Cached: Source {
         bytes(one) == bytes(other)
     }
 
+    /// How many rows it holds: each takes much more than its encoding.
+    fn rows(&self, _kept: &Self::Kept) -> usize {
+        0
+    }
+
     /// What else a value that was read depends on, besides what its being kept does: the rows that came along.
     fn depends_also(&self, _value: &Self::Value, _touch: &mut dyn FnMut(Slot)) {}
 

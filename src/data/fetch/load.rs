@@ -10,6 +10,9 @@ use crate::data::error::Error;
 use crate::data::find::Source;
 use crate::data::position::Position;
 
+/// What a row of a list takes: its columns and its place in memory are about so much larger than their encodings.
+const ROW: usize = 120;
+
 /// A source that is asked of the tiers.
 #[derive(Clone)]
 pub(super) struct Asked<S> {
@@ -77,13 +80,18 @@ impl<S: Cached> Asked<S> {
                     meters.hits.increment(1);
                     meters.age.record(envelope.age());
                     let entry = Entry::new(value.clone(), (self.view.history.universe, envelope.stamp), now);
-                    resource.keep(self.place(&key), entry.far(true), size);
+                    resource.keep(self.place(&key), entry.far(true), size + self.size_of_rows(value.as_ref()));
                     served.insert(key, (envelope.stamp, value));
                 }
             }
         }
         resource.far_had(asked, served.len());
         (served, missing)
+    }
+
+    /// What the rows that a value holds take besides their encoding, as far as sizes are of encodings.
+    fn size_of_rows(&self, kept: Option<&S::Kept>) -> usize {
+        kept.map_or(0, |kept| self.source.rows(kept) * ROW)
     }
 
     /// What is to go into the far tier of an entry of the near one.
@@ -185,6 +193,7 @@ impl<S: Cached> Fill<'_, S> {
         }
         let (resource, place) = (self.asked.resource(), self.asked.place(key));
         let kept = value.map(|value| source.keep(value));
+        let rows = self.asked.size_of_rows(kept.as_ref());
         // What nobody asks for twice costs the far tier nothing. Without a near tier nobody would know.
         let is_for_far = cache.far().is_some() && (self.is_hot || resource.near.is_none());
         let size = if is_for_far {
@@ -197,7 +206,7 @@ impl<S: Cached> Fill<'_, S> {
             postcard::experimental::serialized_size(&kept).unwrap_or_default()
         };
         let entry = Entry::new(kept, (view.history.universe, self.stamp), self.now);
-        resource.keep(place, entry.far(is_for_far), size);
+        resource.keep(place, entry.far(is_for_far), size + rows);
     }
 
     fn finish(self) {

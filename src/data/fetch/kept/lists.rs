@@ -121,6 +121,10 @@ impl<R: Record> Cached for Pages<R> {
         KeptPage::of(page.clone())
     }
 
+    fn rows(&self, kept: &KeptPage<R>) -> usize {
+        kept.page.rows.len()
+    }
+
     /// A list that looks at no column of its rows does not change with them.
     fn is_same(&self, KeptPage { page: one, .. }: &KeptPage<R>, KeptPage { page: other, .. }: &KeptPage<R>) -> bool {
         let keys = |page: &Page<R>| page.rows.iter().map(|found| found.row.key()).collect::<Vec<_>>();
