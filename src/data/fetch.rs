@@ -36,7 +36,7 @@ pub use answers::{Answered, Keep, Question};
 use audit::Audit;
 pub use declare::Declarations;
 use flight::{Flights, Landed};
-pub use kept::{Cached, Had, as_it_is};
+pub use kept::{Cached, Had};
 use load::{Asked, Load, Sent};
 
 /// The most comparisons, and changed rows, that may wait.

@@ -22,8 +22,8 @@ use crate::data::scalar::Scalar;
 
 /// A source whose values may be kept.
 pub trait Cached: Source {
-    /// What is kept of a value.
-    type Kept: Clone + Serialize + DeserializeOwned + Send + Sync + 'static;
+    /// What is kept of a value, and makes the same again as long as nothing of it has changed.
+    type Kept: Into<Self::Value> + Clone + Serialize + DeserializeOwned + Send + Sync + 'static;
 
     /// Where values are kept; none where what they depend on is not declared.
     fn space(&self, declared: &Declared) -> Option<Space>;
@@ -56,11 +56,14 @@ pub trait Cached: Source {
     /// Makes values of what was kept; the keys of what does not fit together any more.
     fn restore(
         &self,
-        fetcher: &Fetcher,
-        view: &View,
+        _fetcher: &Fetcher,
+        _view: &View,
         had: Vec<Had<Self>>,
         values: &mut HashMap<Self::Key, Self::Value>,
-    ) -> impl Future<Output = Result<Vec<Self::Key>, Error>> + Send;
+    ) -> impl Future<Output = Result<Vec<Self::Key>, Error>> + Send {
+        values.extend(had.into_iter().map(|had| (had.key, had.kept.into())));
+        std::future::ready(Ok(Vec::new()))
+    }
 }
 
 /// What a tier had for a key, and may serve.
@@ -68,15 +71,6 @@ pub struct Had<S: Cached> {
     pub key: S::Key,
     pub stamp: Position,
     pub kept: S::Kept,
-}
-
-/// Values of what is kept as it is.
-pub fn as_it_is<S: Cached<Kept = <S as Source>::Value>>(
-    had: Vec<Had<S>>,
-    values: &mut HashMap<S::Key, S::Value>,
-) -> Vec<S::Key> {
-    values.extend(had.into_iter().map(|had| (had.key, had.kept)));
-    Vec::new()
 }
 
 impl<R: Record> Cached for Rows<R> {
@@ -101,16 +95,6 @@ impl<R: Record> Cached for Rows<R> {
 
     fn keep(&self, value: &Found<R>) -> Found<R> {
         value.clone()
-    }
-
-    async fn restore(
-        &self,
-        _: &Fetcher,
-        _: &View,
-        had: Vec<Had<Self>>,
-        values: &mut HashMap<Self::Key, Self::Value>,
-    ) -> Result<Vec<Self::Key>, Error> {
-        Ok(as_it_is(had, values))
     }
 }
 
@@ -137,16 +121,6 @@ impl<R: Record<Key = i64>> Cached for Bulky<R> {
     fn keep(&self, value: &Arc<str>) -> Arc<str> {
         value.clone()
     }
-
-    async fn restore(
-        &self,
-        _: &Fetcher,
-        _: &View,
-        had: Vec<Had<Self>>,
-        values: &mut HashMap<Self::Key, Self::Value>,
-    ) -> Result<Vec<Self::Key>, Error> {
-        Ok(as_it_is(had, values))
-    }
 }
 
 impl<R: Record> Cached for Counts<R> {
@@ -171,16 +145,6 @@ impl<R: Record> Cached for Counts<R> {
 
     fn keep(&self, value: &Count) -> Count {
         *value
-    }
-
-    async fn restore(
-        &self,
-        _: &Fetcher,
-        _: &View,
-        had: Vec<Had<Self>>,
-        values: &mut HashMap<Self::Key, Self::Value>,
-    ) -> Result<Vec<Self::Key>, Error> {
-        Ok(as_it_is(had, values))
     }
 }
 
@@ -208,15 +172,5 @@ where
 
     fn keep(&self, value: &Arc<[T]>) -> Arc<[T]> {
         value.clone()
-    }
-
-    async fn restore(
-        &self,
-        _: &Fetcher,
-        _: &View,
-        had: Vec<Had<Self>>,
-        values: &mut HashMap<Self::Key, Self::Value>,
-    ) -> Result<Vec<Self::Key>, Error> {
-        Ok(as_it_is(had, values))
     }
 }

@@ -212,16 +212,6 @@ impl Cached for Planted {
     fn keep(&self, value: &i64) -> i64 {
         *value
     }
-
-    async fn restore(
-        &self,
-        _: &Fetcher,
-        _: &View,
-        had: Vec<Had<Self>>,
-        values: &mut HashMap<Self::Key, Self::Value>,
-    ) -> Result<Vec<Self::Key>, Error> {
-        Ok(as_it_is(had, values))
-    }
 }
 
 #[tokio::test]

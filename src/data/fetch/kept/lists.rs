@@ -37,6 +37,12 @@ impl<R: Record> KeptPage<R> {
     }
 }
 
+impl<R> From<KeptPage<R>> for Arc<Page<R>> {
+    fn from(kept: KeptPage<R>) -> Self {
+        kept.page
+    }
+}
+
 // By hand, because derives would ask the same of `R`.
 impl<R> Clone for KeptPage<R> {
     fn clone(&self) -> Self {

@@ -4,12 +4,12 @@ use futures_util::future::join_all;
 use sea_orm::{DbErr, QueryResult, Statement};
 
 use super::*;
-use crate::data::cache::{self, Space, View};
+use crate::data::cache::{self, Space};
 use crate::data::coherence::Slots;
 use crate::data::databases::{Databases, Needs, Settings};
 use crate::data::declared::Declared;
 use crate::data::error::Error;
-use crate::data::fetch::{Cached, Declarations, Fetcher, Had, Sources, as_it_is};
+use crate::data::fetch::{Cached, Declarations, Fetcher, Sources};
 use crate::data::find::Source;
 use crate::data::ledger::Ledger;
 use crate::data::scalar::Scalar;
@@ -72,16 +72,6 @@ impl Cached for Times {
 
     fn keep(&self, value: &i64) -> i64 {
         *value
-    }
-
-    async fn restore(
-        &self,
-        _: &Fetcher,
-        _: &View,
-        had: Vec<Had<Self>>,
-        values: &mut HashMap<Self::Key, Self::Value>,
-    ) -> Result<Vec<Self::Key>, Error> {
-        Ok(as_it_is(had, values))
     }
 }
 
