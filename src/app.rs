@@ -5,20 +5,20 @@ pub mod migrate;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
-use crate::config::{Config, Http};
+use crate::config::Config;
 use crate::data::Databases;
 use crate::data::cache::{Far, Invalidate};
 use crate::data::feed::Feed;
 use crate::data::fetch::Sources;
 use crate::data::write::{CountChanges, Writes};
 use crate::graphql::execute::Executor;
-use crate::http::{self, Server};
+use crate::http::{self, Face, Parts};
 use crate::{domain, graphql, telemetry};
 
 /// How long connections to databases may take to close: a request that was cut off holds one until its statement ends.
@@ -52,22 +52,31 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     let invalidate = Invalidate { cache: cache.clone(), alone: config.database.url.is_none() };
     let writes = Writes::new(databases.clone(), Arc::new((invalidate, CountChanges)));
     let feed = Feed::start(&databases, &cache, dirty)?;
-    let draining = Arc::new(AtomicBool::new(false));
-    let server = Server {
+    let (stop, stopping) = watch::channel(false);
+    let parts = Parts {
         executor: Executor::new(sources, writes, config.graphql.clone()),
         databases: databases.clone(),
         cache,
         feed,
         metrics: metrics.clone(),
-        draining: draining.clone(),
+        stopping,
     };
-    let options = http::Options { max_body_bytes: config.http.max_body_bytes, graphiql: config.http.graphiql };
+    let face = Face::new(config.http.clone(), parts)?;
     let listener = TcpListener::bind(config.http.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.http.listen))?;
     greet(&config, listener.local_addr()?);
     tokio::spawn(telemetry::upkeep(metrics));
-    drain(listener, http::router(server, options), draining, &config.http).await?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests in work may end");
+        stop.send_replace(true);
+    });
+    face.serve(listener).await;
     if tokio::time::timeout(FAREWELL, databases.close()).await.is_err() {
         tracing::warn!("statements in work were cut off");
     }
@@ -90,7 +99,7 @@ pub async fn import(config: Config, from: domain::import::From) -> Result<(), Fa
 }
 
 /// Until there is identity, whoever reaches the server may do everything.
-fn only_loopback(http: &Http) -> Result<(), Failure> {
+fn only_loopback(http: &http::Settings) -> Result<(), Failure> {
     if http.listen.ip().is_loopback() {
         return Ok(());
     }
@@ -104,39 +113,11 @@ fn greet(config: &Config, address: SocketAddr) {
         Some(url) => url.to_string(),
         None => format!("embedded, in {}", config.database.data_dir.display()),
     };
-    tracing::info!(database, replicas = config.database.replicas.len(), "serving GraphQL at http://{address}/graphql");
+    let scheme = if config.http.tls.certificate.is_some() { "https" } else { "http" };
+    let replicas = config.database.replicas.len();
+    tracing::info!(database, replicas, "serving GraphQL at {scheme}://{address}/graphql");
     if config.http.graphiql {
-        tracing::info!("GraphiQL is at http://{address}/");
+        tracing::info!("GraphiQL is at {scheme}://{address}/");
     }
     tracing::warn!("identity is not configured: every request acts as admin, from this machine only");
-}
-
-/// Serves until a signal, then in two steps: no new connections while requests in work end, then the cut.
-async fn drain(
-    listener: TcpListener,
-    router: axum::Router,
-    draining: Arc<AtomicBool>,
-    http: &Http,
-) -> Result<(), Failure> {
-    let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
-        // A dropped sender means the same.
-        let _ = stopping.await;
-    });
-    let mut serving = tokio::spawn(serving.into_future());
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        ended = &mut serving => return Ok(ended??),
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    draining.store(true, Ordering::Relaxed);
-    tracing::info!("stopping: requests in work may end");
-    drop(stop);
-    if tokio::time::timeout(Duration::from_millis(http.drain_timeout_ms), &mut serving).await.is_err() {
-        tracing::warn!("requests in work were cut off");
-        serving.abort();
-    }
-    Ok(())
 }

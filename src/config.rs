@@ -2,7 +2,7 @@
 //!
 //! The only place that reads the environment. An unknown setting is an error, so that a misspelt one is noticed.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
@@ -13,12 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::data::cache::{self, far};
 use crate::data::databases;
 use crate::graphql::context;
+use crate::http;
 
 /// All settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    pub http: Http,
+    pub http: http::Settings,
     pub database: databases::Settings,
     pub redis: far::Settings,
     pub cache: cache::Settings,
@@ -29,19 +30,6 @@ pub struct Config {
     #[cfg(feature = "fault-points")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault_point: Option<String>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Http {
-    /// Where to listen. Loopback only, as long as there is no identity.
-    pub listen: SocketAddr,
-    /// Largest request body, in bytes.
-    pub max_body_bytes: usize,
-    /// Whether `/` serves GraphiQL.
-    pub graphiql: bool,
-    /// How long requests in work may take after a signal to stop, in milliseconds.
-    pub drain_timeout_ms: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,12 +58,7 @@ pub struct Flags {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            http: Http {
-                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
-                max_body_bytes: 1 << 20,
-                graphiql: true,
-                drain_timeout_ms: 10_000,
-            },
+            http: http::Settings::default(),
             database: databases::Settings::default(),
             redis: far::Settings::default(),
             cache: cache::Settings::default(),

@@ -13,6 +13,8 @@
 //!   config     defaults < shoal.toml < environment < flags
 //!   telemetry  logs and metrics       progress  a bar for imports
 //!   http       GraphQL over HTTP, probes, metrics, GraphiQL from the binary
+//!     serve, activity   connections, each watched: bounded in number and in time       tls      of the server's own port
+//!     accept, params, body, origins   what may come in, and from whose pages           write, refusal   what goes out
 //!   graphql    the graph: one file for each resource, and
 //!     mutation    what can be changed, one file for each resource; all that is wrong with an input, at once
 //!     connection  Relay connections, once for all lists     resource  what a resolver may ask for

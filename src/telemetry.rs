@@ -40,6 +40,9 @@ pub fn metrics() -> Result<PrometheusHandle, Box<dyn std::error::Error + Send + 
         .install_recorder()?;
     describe_counter!("shoal_http_requests_total", "HTTP requests answered, by route and status");
     describe_histogram!("shoal_http_seconds", Unit::Seconds, "Time to answer an HTTP request, by route");
+    describe_gauge!("shoal_http_connections", "Connections open");
+    describe_counter!("shoal_http_connections_refused_total", "Connections above the bound");
+    describe_counter!("shoal_http_connections_cut_total", "Connections closed because they kept the server waiting");
     describe_counter!("shoal_graphql_errors_total", "Errors in GraphQL answers, by code");
     describe_counter!("shoal_sql_statements_total", "SQL statements sent for requests, by node");
     describe_counter!("shoal_sql_failures_total", "SQL statements that failed, by node");

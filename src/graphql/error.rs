@@ -6,27 +6,51 @@ use async_graphql::{Context, ErrorExtensionValues, PathSegment, QueryPathSegment
 
 use crate::data;
 
-/// The codes of `extensions.code`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    BadUserInput,
-    NotFound,
-    Conflict,
-    Unavailable,
-    Internal,
+/// Declares the codes of `extensions.code`, each with its name.
+macro_rules! codes {
+    ($($(#[$meta:meta])* $code:ident = $name:literal,)+) => {
+        /// The codes of `extensions.code`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code {
+            $($(#[$meta])* $code,)+
+        }
+
+        impl Code {
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$code => $name,)+
+                }
+            }
+
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$code),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    BadUserInput = "BAD_USER_INPUT",
+    NotFound = "NOT_FOUND",
+    Conflict = "CONFLICT",
+    Unavailable = "UNAVAILABLE",
+    Internal = "INTERNAL",
+    /// What was sent is no request.
+    BadRequest = "BAD_REQUEST",
+    /// It is one, from a page that may not ask.
+    Forbidden = "FORBIDDEN",
+    MethodNotAllowed = "METHOD_NOT_ALLOWED",
+    NotAcceptable = "NOT_ACCEPTABLE",
+    RequestTimeout = "REQUEST_TIMEOUT",
+    PayloadTooLarge = "PAYLOAD_TOO_LARGE",
+    UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE",
+    BatchTooLarge = "BATCH_TOO_LARGE",
 }
 
 impl Code {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::BadUserInput => "BAD_USER_INPUT",
-            Self::NotFound => "NOT_FOUND",
-            Self::Conflict => "CONFLICT",
-            Self::Unavailable => "UNAVAILABLE",
-            Self::Internal => "INTERNAL",
-        }
-    }
-
     fn of(error: &data::Error) -> Self {
         match error {
             data::Error::BadInput(_) => Self::BadUserInput,
@@ -41,7 +65,7 @@ impl Code {
         match self {
             Self::BadUserInput | Self::NotFound | Self::Conflict => error.to_string(),
             Self::Unavailable => "the data cannot be reached at the moment".to_owned(),
-            Self::Internal => "internal error".to_owned(),
+            _ => "internal error".to_owned(),
         }
     }
 }

@@ -43,16 +43,12 @@ pub struct Answer {
 
 /// An answer, as it is sent.
 pub enum Body {
+    /// Why the request was not executed. It has no data, which is not the same as data that is null.
+    Refused(Box<Response>),
     /// One that was made, and what is to have its bytes once it is written.
     Made(Box<Response>, Option<Keep>),
     /// One that was kept.
     Written(Bytes),
-}
-
-impl From<Response> for Answer {
-    fn from(response: Response) -> Self {
-        Self { body: Body::Made(Box::new(response), None), token: None }
-    }
 }
 
 /// What comes with a request besides its document.
@@ -66,6 +62,16 @@ pub struct Envelope {
     pub client: u64,
     /// Whether the answer tells what it cost.
     pub trace: bool,
+    /// Whether it came in a way that must not change anything.
+    pub only_reads: bool,
+}
+
+/// How a request is executed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ways {
+    trace: bool,
+    only_reads: bool,
+    is_kept: bool,
 }
 
 impl Executor {
@@ -88,7 +94,7 @@ impl Executor {
     /// answer, which [`error::finish`] makes fit for a client.
     pub async fn execute(&self, request: Request, envelope: Envelope) -> Answer {
         let sources = &self.shared.sources;
-        let Envelope { latest, tokens, client, trace } = envelope;
+        let Envelope { latest, tokens, client, trace, only_reads } = envelope;
         let seen = sources.databases.recognise(&tokens).await;
         let needs = Needs::new(client, seen.position).latest(latest);
         let question = (!latest && !trace && sources.keeps_answers()).then(|| question(&request));
@@ -99,14 +105,19 @@ impl Executor {
             let token = if seen.is_void { sources.databases.issue(None) } else { None };
             return Answer { body: Body::Written(answered.bytes), token };
         }
-        let (response, done, fetcher) = self.make(request, needs, trace, question.is_some()).await;
+        let ways = Ways { trace, only_reads, is_kept: question.is_some() };
+        let (response, done, fetcher) = self.make(request, needs, ways).await;
         let token = match done {
             None if !seen.is_void => None,
             done => sources.databases.issue(done),
         };
         let question = question.filter(|_| response.is_ok());
         let keep = question.zip(fetcher).and_then(|(question, fetcher)| fetcher.keep(question));
-        Answer { body: Body::Made(Box::new(response), keep), token }
+        let body = match is_refused(&response) {
+            true => Body::Refused(Box::new(response)),
+            false => Body::Made(Box::new(response), keep),
+        };
+        Answer { body, token }
     }
 
     /// Executes a request: the answer, the token of what it has done, and what it was read with if it was executed at all.
@@ -114,8 +125,7 @@ impl Executor {
         &self,
         mut request: Request,
         needs: Needs,
-        trace: bool,
-        is_kept: bool,
+        Ways { trace, only_reads, is_kept }: Ways,
     ) -> (Response, Option<Token>, Option<Fetcher>) {
         let Shared { graph, trusting, documents, sources, writes, settings } = &*self.shared;
         let refused = |error| (Response::from_errors(vec![error]), None, None);
@@ -127,8 +137,12 @@ impl Executor {
         if let Err(error) = variables::check(operation, &request.variables) {
             return refused(error);
         }
+        let is_mutation = operation.is_some_and(|operation| operation.ty == OperationType::Mutation);
+        if is_mutation && only_reads {
+            return refused(error::request_error(Code::MethodNotAllowed, "a mutation must be a POST"));
+        }
         // What a mutation shows is the state that it made, or a later one.
-        let needs = needs.after_write(operation.is_some_and(|operation| operation.ty == OperationType::Mutation));
+        let needs = needs.after_write(is_mutation);
         let graph = if document.is_known_valid(&request.variables) { trusting } else { graph };
         let is_seen_whole = document.is_seen_whole(&request.variables);
         request.set_parsed_query(document.parsed().clone());
@@ -155,9 +169,14 @@ impl Executor {
 
     /// The bytes of the answer to a query, made of what the primary has; none if that fails.
     async fn anew(self, request: Request) -> Option<Bytes> {
-        let (response, ..) = self.make(request, Needs::default().latest(true), false, false).await;
+        let (response, ..) = self.make(request, Needs::default().latest(true), Ways::default()).await;
         response.is_ok().then(|| serde_json::to_vec(&response).ok().map(Bytes::from)).flatten()
     }
+}
+
+/// Whether there was no execution: what goes wrong in one has a path.
+fn is_refused(response: &Response) -> bool {
+    response.data == Value::Null && response.errors.iter().any(|error| error.path.is_empty())
 }
 
 /// What the answer to a request depends on, besides the data.

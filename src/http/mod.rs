@@ -1,57 +1,156 @@
 //! The HTTP face: GraphQL, GraphiQL, probes and metrics. The only part that knows axum.
+//!
+//! Promises that whatever comes in is bounded, in bytes and in time, before anything looks at it, and that what goes wrong
+//! is answered with a code. Knows nothing of what is asked.
 
+mod accept;
+mod activity;
+mod body;
 mod graphiql;
 mod graphql;
+mod origins;
+mod params;
 mod probes;
+mod refusal;
 mod request_id;
+mod serve;
+pub mod settings;
+mod tls;
+mod write;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware;
-use axum::routing::{get, post};
+use axum::extract::Request;
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{any, get};
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
+use tower_http::compression::{CompressionLayer, CompressionLevel};
+use tower_http::decompression::RequestDecompressionLayer;
+
+pub use settings::Settings;
 
 use crate::data::Databases;
 use crate::data::cache::Cache;
 use crate::data::feed::Feed;
 use crate::graphql::execute::Executor;
+use origins::Origins;
+use serve::Listening;
 
-/// What the routes need. Cheap to clone.
+/// Answers below this are not compressed: they fit in a packet anyway.
+const WORTH_COMPRESSING: u64 = 1024;
+
+/// The parts that the routes use.
 #[derive(Clone)]
-pub struct Server {
+pub struct Parts {
     pub executor: Executor,
     pub databases: Databases,
     pub cache: Cache,
     /// What keeps the caches true, where that is the log of a primary.
     pub feed: Option<Feed>,
     pub metrics: PrometheusHandle,
-    /// Set when the process has been told to stop.
-    pub draining: Arc<AtomicBool>,
+    /// Whether the process has been told to stop.
+    pub stopping: watch::Receiver<bool>,
 }
 
-/// How the face is set up.
+/// What the routes need. Cheap to clone.
+#[derive(Clone)]
+struct Server {
+    parts: Parts,
+    origins: Origins,
+    limits: Limits,
+}
+
+/// What is taken in.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
-    pub max_body_bytes: usize,
-    pub graphiql: bool,
+struct Limits {
+    body: body::Limits,
+    /// Most operations of a batch.
+    batch: usize,
 }
 
-/// All routes.
-pub fn router(server: Server, options: Options) -> Router {
-    let mut router = Router::new()
-        .route("/graphql", post(graphql::answer))
-        .route("/livez", get(probes::livez))
-        .route("/readyz", get(probes::readyz))
-        .route("/health", get(probes::health))
-        .route("/metrics", get(probes::metrics));
-    if options.graphiql {
-        router = router.route("/", get(graphiql::page)).route("/{*path}", get(graphiql::asset));
+/// A face that is set up, and not yet to be seen.
+pub struct Face {
+    settings: Settings,
+    parts: Parts,
+    origins: Origins,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+}
+
+impl Face {
+    /// # Errors
+    /// For settings that cannot be used: an origin that is none, a certificate that cannot be read.
+    pub fn new(settings: Settings, parts: Parts) -> Result<Self, String> {
+        let (origins, tls) = (Origins::parse(&settings.cors_origins)?, tls::acceptor(&settings.tls)?);
+        Ok(Self { settings, parts, origins, tls })
     }
-    router
-        .layer(DefaultBodyLimit::max(options.max_body_bytes))
-        .layer(middleware::from_fn(request_id::measure))
-        .with_state(server)
+
+    /// Serves until told to stop, then as long as requests in work take, up to a limit.
+    pub async fn serve(self, listener: TcpListener) {
+        let (stopping, drain) = (self.parts.stopping.clone(), self.settings.drain_timeout());
+        let router = self.router();
+        Listening::new(listener, self.tls, router, &self.settings).serve(stopping, drain).await;
+    }
+
+    fn router(&self) -> Router {
+        let settings = &self.settings;
+        let timeout = Duration::from_millis(settings.body_timeout_ms);
+        let body = body::Limits { bytes: settings.max_body_bytes, timeout };
+        let limits = Limits { body, batch: settings.max_batch };
+        let server = Server { parts: self.parts.clone(), origins: self.origins.clone(), limits };
+        let mut graphql = any(graphql::answer)
+            // What is not known is left to the handler, which says so in its own way.
+            .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
+            .layer(middleware::map_request(move |request| async move { body::bound(request, body) }));
+        if let Some(cors) = self.origins.layer() {
+            graphql = graphql.layer(cors).layer(middleware::from_fn(allow));
+        }
+        let mut router = Router::new()
+            .route("/graphql", graphql)
+            .route("/livez", get(probes::livez))
+            .route("/readyz", get(probes::readyz))
+            .route("/health", get(probes::health))
+            .route("/metrics", get(probes::metrics));
+        if settings.graphiql {
+            router = router.route("/", get(graphiql::page)).route("/{*path}", get(graphiql::asset));
+        }
+        if settings.compression {
+            let when = SizeAbove::new(WORTH_COMPRESSING).and(is_text);
+            router = router.layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(when));
+        }
+        router
+            .layer(middleware::map_response(no_sniffing))
+            .layer(middleware::from_fn(request_id::measure))
+            .with_state(server)
+    }
+}
+
+/// Whether compression makes a body smaller and keeps nobody waiting: of a stream, each event would wait for the next.
+fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    (essence.starts_with("text/") && essence != "text/event-stream")
+        || essence.ends_with("json")
+        || essence.ends_with("javascript")
+}
+
+/// Says which methods there are to whoever asks, even if it is a browser that asks for more.
+async fn allow(request: Request, next: Next) -> Response {
+    let is_asked = request.method() == Method::OPTIONS;
+    let mut response = next.run(request).await;
+    if is_asked {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(graphql::ALLOW));
+    }
+    response
+}
+
+/// No browser is to guess what a body might be.
+async fn no_sniffing(mut response: Response) -> Response {
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }

@@ -1,7 +1,5 @@
 //! What operators and balancers ask: does it live, is it ready, what is wrong.
 
-use std::sync::atomic::Ordering;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -20,10 +18,10 @@ pub async fn livez() -> &'static str {
 
 /// 200 while requests can be answered: some database can be reached, and the process is not stopping.
 pub async fn readyz(State(server): State<Server>) -> Response {
-    if server.draining.load(Ordering::Relaxed) {
+    if *server.parts.stopping.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping").into_response();
     }
-    if server.databases.health().iter().any(|node| node.usable) {
+    if server.parts.databases.health().iter().any(|node| node.usable) {
         "ok".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "no database can be reached").into_response()
@@ -59,16 +57,16 @@ enum Status {
 
 /// 200 while nothing that reads or writes need is missing.
 pub async fn health(State(server): State<Server>) -> Response {
-    let redis = match server.cache.far() {
+    let redis = match server.parts.cache.far() {
         Some(far) => Some(far.answers().await),
         None => None,
     };
-    let databases = server.databases.health();
-    let feed = server.feed.as_ref().map(Feed::health);
+    let databases = server.parts.databases.health();
+    let feed = server.parts.feed.as_ref().map(Feed::health);
     let (status, state) = judge(&databases, redis, feed.as_ref());
     let code = if status == Status::Unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    let redis_breaker = server.cache.far().map(Far::state);
-    let cache = server.cache.usage();
+    let redis_breaker = server.parts.cache.far().map(Far::state);
+    let cache = server.parts.cache.usage();
     (code, Json(Report { status, state, databases, redis, redis_breaker, feed, cache })).into_response()
 }
 
@@ -90,10 +88,10 @@ fn judge(databases: &[Health], redis: Option<bool>, feed: Option<&feed::Health>)
 
 /// All metrics, as Prometheus reads them.
 pub async fn metrics(State(server): State<Server>) -> Response {
-    server.databases.observe();
-    server.cache.observe();
-    server.feed.iter().for_each(Feed::observe);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], server.metrics.render()).into_response()
+    server.parts.databases.observe();
+    server.parts.cache.observe();
+    server.parts.feed.iter().for_each(Feed::observe);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], server.parts.metrics.render()).into_response()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod faults;
 mod fields;
 mod graph;
 mod hostile;
+mod http;
 mod import;
 mod lists;
 mod mutations;

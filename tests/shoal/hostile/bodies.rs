@@ -28,7 +28,9 @@ async fn a_body_that_is_no_request() {
         "[]".into(),
         "{}".into(),
         "\"{__typename}\"".into(),
-        "[{\"query\": \"{__typename}\"}]".into(),
+        "[{\"query\": \"{__typename}\"}, 7]".into(),
+        "[{\"query\": \"{__typename}\"}".into(),
+        "[[{\"query\": \"{__typename}\"}]]".into(),
         "{\"query\": null}".into(),
         "{\"query\": 1}".into(),
         "{\"query\": [\"{__typename}\"]}".into(),
@@ -110,13 +112,13 @@ async fn too_large(app: &TestApp, header: &str, body: Vec<u8>) {
     });
     let mut answer = String::new();
     let mut buffer = [0; 4096];
-    while !answer.ends_with("\"data\":null}") {
+    while !answer.ends_with("]}") {
         let read = answers.read(&mut buffer).await.unwrap();
         assert_ne!(read, 0, "{header}: {answer}");
         answer.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
     }
     sending.abort();
-    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("BAD_USER_INPUT"), "{header}: {answer}");
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("PAYLOAD_TOO_LARGE"), "{header}: {answer}");
     unharmed(app, header).await;
 }
 
@@ -125,11 +127,10 @@ async fn a_request_that_is_no_post() {
     let app = TestApp::empty(Backend::Sqlite).await;
     let client = reqwest::Client::new();
     for (method, path, status) in [
-        ("GET", "/graphql", 405),
-        ("GET", "/graphql?query=%7B__typename%7D", 405),
+        ("GET", "/graphql", 400),
         ("PUT", "/graphql", 405),
         ("DELETE", "/graphql", 405),
-        ("OPTIONS", "/graphql", 405),
+        ("OPTIONS", "/graphql", 204),
         ("NONSENSE", "/graphql", 405),
         ("POST", "/", 405),
         ("POST", "/livez", 405),

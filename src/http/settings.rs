@@ -1,0 +1,75 @@
+//! How the face is set up, `[http]` in the settings.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where to listen. Loopback only, as long as there is no identity.
+    pub listen: SocketAddr,
+    /// Whether `/` serves GraphiQL.
+    pub graphiql: bool,
+    /// Origins other than the server's own whose pages may ask; `*` for all.
+    pub cors_origins: Vec<String>,
+    /// Whether answers are compressed, if a client takes that.
+    pub compression: bool,
+    /// Most connections; more are refused.
+    pub max_connections: usize,
+    /// Largest head of a request, in bytes.
+    pub max_header_bytes: usize,
+    /// Largest request body, in bytes, as it is sent and as it is meant.
+    pub max_body_bytes: usize,
+    /// Most operations of a batch.
+    pub max_batch: usize,
+    /// How long the head of a request may take, in milliseconds.
+    pub header_timeout_ms: u64,
+    /// How long its body may take, in milliseconds.
+    pub body_timeout_ms: u64,
+    /// How long a client may take none of its answer, in milliseconds.
+    pub write_timeout_ms: u64,
+    /// How long a connection may stay without a request, in milliseconds.
+    pub idle_timeout_ms: u64,
+    /// How long requests in work may take after a signal to stop, in milliseconds.
+    pub drain_timeout_ms: u64,
+    pub tls: Tls,
+}
+
+/// Files in PEM; both, or none for no TLS.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate of the server, and those that vouch for it.
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
+            graphiql: true,
+            cors_origins: Vec::new(),
+            compression: true,
+            max_connections: 10_000,
+            max_header_bytes: 32 << 10,
+            max_body_bytes: 1 << 20,
+            max_batch: 10,
+            header_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
+            write_timeout_ms: 30_000,
+            idle_timeout_ms: 75_000,
+            drain_timeout_ms: 10_000,
+            tls: Tls::default(),
+        }
+    }
+}
+
+impl Settings {
+    pub fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.drain_timeout_ms)
+    }
+}
