@@ -94,6 +94,18 @@ export const newOrder = (userId, productId) =>
 
 export const payOrder = (id) => change("payOrder", { id, idempotencyKey: randomUUID() }, "order", "id status");
 
+/** Does something again and again until something else has come of it. */
+export async function until(done, act) {
+  let isDone = false;
+  const settled = done.finally(() => (isDone = true));
+  settled.catch(() => {});
+  while (!isDone) {
+    await act();
+    await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, 50))]);
+  }
+  return done;
+}
+
 /** What a subscription brings, to be waited for. */
 export class Events {
   all = [];
@@ -140,17 +152,9 @@ export class Events {
     for (const resolve of waiting) resolve();
   }
 
-  /** Nothing but an event tells a client that it is subscribed: writes until there is one. */
-  async arm(write) {
-    const first = this.find(() => true);
-    let isArmed = false;
-    const settled = first.finally(() => (isArmed = true));
-    settled.catch(() => {});
-    while (!isArmed) {
-      await write();
-      await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, 50))]);
-    }
-    await first;
+  /** Nothing but an event tells a client that it is subscribed: writes until there is one, or these. */
+  arm(write, ...events) {
+    return until(events.length > 0 ? Promise.all(events) : this.find(() => true), write);
   }
 }
 

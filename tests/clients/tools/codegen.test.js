@@ -46,8 +46,9 @@ const holds = <T extends true>(value: T): T => value;
 type Node = ResultOf<typeof RefetchDocument>["node"];
 export const money = (node: Node): string | undefined => (node?.__typename === "Order" ? node.total.amount : undefined);
 type Feed = ResultOf<typeof FeedDocument>;
-holds<Same<Feed["posts"]["pageInfo"]["endCursor"], string | null | undefined>
-  | Same<Feed["posts"]["pageInfo"]["endCursor"], string | null>>(true);
+holds<Same<NonNullable<Feed["posts"]["pageInfo"]["endCursor"]>, string>>(true);
+holds<null extends Feed["posts"]["pageInfo"]["endCursor"] ? true : false>(true);
+holds<Same<Feed["posts"]["totalCount"], number>>(true);
 export const comment = (event: ResultOf<typeof CommentsDocument>): string => event.commentAdded.body;
 export const input: VariablesOf<typeof PlaceDocument> = {
   input: { idempotencyKey: "7d3c", items: [{ productId: "UHJvZHVjdDox", quantity: 1 }] },

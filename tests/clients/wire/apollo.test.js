@@ -28,6 +28,9 @@ import {
   workPlace,
 } from "../shoal.js";
 
+// Apollo's link looks at the global one when a socket fails; Node has it from version 22 on.
+globalThis.WebSocket ??= WebSocket;
+
 const clients = [];
 test.after(() => clients.forEach((client) => client.stop()));
 
@@ -110,17 +113,21 @@ test("relayStylePagination joins the pages that fetchMore brings", async () => {
     }
   `;
   const list = client.watchQuery({ query, variables: { first: 4 } });
-  const watched = list.subscribe(() => {});
-  let { data } = await list.result();
-  for (let page = 1; page < 3; page++) {
-    assert.ok(data.products.pageInfo.hasNextPage);
-    await list.fetchMore({ variables: { after: data.products.pageInfo.endCursor } });
-    data = list.getCurrentResult().data;
+  const shown = new Events();
+  const watched = list.subscribe(({ data, dataState, error }) => {
+    if (error) shown.end(error);
+    else if (dataState === "complete") shown.push(data.products);
+  });
+  for (const rows of [4, 8]) {
+    const { pageInfo } = await shown.find(({ edges }) => edges.length === rows);
+    assert.ok(pageInfo.hasNextPage);
+    await list.fetchMore({ variables: { after: pageInfo.endCursor } });
   }
+  const products = await shown.find(({ edges }) => edges.length === 12);
   watched.unsubscribe();
   const whole = await ask(`{ products(first: 12, orderBy: ID_ASC) { edges { node { id } } } }`);
   assert.deepEqual(
-    data.products.edges.map(({ node }) => node.id),
+    products.edges.map(({ node }) => node.id),
     whole.products.edges.map(({ node }) => node.id),
   );
 });
@@ -184,7 +191,7 @@ test("a document that is not valid is an error with a code, not a network error"
   await assert.rejects(client.query({ query: gql`query Wrong { noSuchField }` }), (error) => {
     assert.ok(CombinedGraphQLErrors.is(error), String(error));
     assert.equal(typeof error.errors[0].extensions.code, "string");
-    assert.equal(error.result.data, undefined);
+    assert.equal(error.data, undefined);
     return true;
   });
 });
@@ -198,14 +205,14 @@ function collect(client, query, variables, events) {
   return () => subscription.unsubscribe();
 }
 
-test("subscriptions over graphql-ws", async () => {
+test("subscriptions over graphql-ws", async (t) => {
   const socket = createClient({ url: socketUrl, webSocketImpl: WebSocket });
+  t.after(() => socket.dispose());
   const { client } = connect({
     link: (http) =>
       ApolloLink.split(({ operationType }) => operationType === "subscription", new GraphQLWsLink(socket), http),
   });
   await checkComments((...subscription) => collect(client, ...subscription));
-  await socket.dispose();
 });
 
 test("subscriptions over multipart HTTP, without a socket", async () => {

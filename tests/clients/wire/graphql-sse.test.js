@@ -22,14 +22,15 @@ for (const [mode, options] of [
   ["distinct connections", { url }],
   ["a single connection", { url: streamUrl, singleConnection: true }],
 ]) {
-  test(`${mode}: each event comes once, in order`, async () => {
+  test(`${mode}: each event comes once, in order`, async (t) => {
     const client = createClient({ ...options, retryAttempts: 0 });
+    t.after(() => client.dispose());
     await checkComments((...subscription) => collect(client, ...subscription));
-    client.dispose();
   });
 
-  test(`${mode}: several subscriptions, and a query among them`, async () => {
+  test(`${mode}: several subscriptions, and a query among them`, async (t) => {
     const client = createClient({ ...options, retryAttempts: 0 });
+    t.after(() => client.dispose());
     const user = await newUser();
     const product = await newProduct();
     const users = new Events();
@@ -45,11 +46,11 @@ for (const [mode, options] of [
     await users.over();
     const { stock } = await addStock(product.id, 5);
     await stocks.find(({ productChanged }) => productChanged.stock === stock);
-    client.dispose();
   });
 
-  test(`${mode}: what is not valid is an error with a code`, async () => {
+  test(`${mode}: what is not valid is an error with a code`, async (t) => {
     const client = createClient({ ...options, retryAttempts: 0 });
+    t.after(() => client.dispose());
     const events = new Events();
     collect(client, `subscription { noSuchField }`, {}, events);
     await assert.rejects(events.over(), (error) => {
@@ -58,6 +59,5 @@ for (const [mode, options] of [
       assert.ok(errors[0].extensions?.code ?? error.response, String(error));
       return true;
     });
-    client.dispose();
   });
 }

@@ -19,15 +19,16 @@ function collect(client, query, variables, events) {
   );
 }
 
-test("the client subscribes, gets each event, and completes", async () => {
+test("the client subscribes, gets each event, and completes", async (t) => {
   const client = createClient({ url: socketUrl, webSocketImpl: WebSocket });
+  t.after(() => client.dispose());
   await checkComments((...subscription) => collect(client, ...subscription));
-  await client.dispose();
 });
 
-test("queries, mutations and many subscriptions share a socket", async () => {
+test("queries, mutations and many subscriptions share a socket", async (t) => {
   let sockets = 0;
   const client = createClient({ url: socketUrl, webSocketImpl: WebSocket, lazy: true, on: { opened: () => sockets++ } });
+  t.after(() => client.dispose());
   const user = await newUser();
   const product = await newProduct();
   const users = new Events();
@@ -51,11 +52,11 @@ test("queries, mutations and many subscriptions share a socket", async () => {
   for await (const answer of client.iterate({ query: `{ users(first: 1) { nodes { id } } }` })) answers.push(answer);
   assert.equal(answers.length, 1);
   assert.equal(sockets, 1);
-  await client.dispose();
 });
 
-test("a document that is not valid ends its subscription with coded errors, and nothing else", async () => {
+test("a document that is not valid ends its subscription with coded errors, and nothing else", async (t) => {
   const client = createClient({ url: socketUrl, webSocketImpl: WebSocket });
+  t.after(() => client.dispose());
   for (const query of [`subscription { noSuchField }`, `subscription {`]) {
     const events = new Events();
     collect(client, query, {}, events);
@@ -65,25 +66,25 @@ test("a document that is not valid ends its subscription with coded errors, and 
       return true;
     });
   }
-  await client.dispose();
 });
 
 /** A socket that says what it is told to. */
 class Raw extends Events {
-  static async open(protocol = "graphql-transport-ws") {
+  static async open(t) {
     const raw = new Raw();
-    raw.socket = new WebSocket(socketUrl, protocol);
+    raw.socket = new WebSocket(socketUrl, "graphql-transport-ws");
+    t.after(() => raw.socket.terminate());
     raw.socket.on("message", (text) => raw.push(JSON.parse(text)));
+    await once(raw.socket, "open");
     raw.closed = once(raw.socket, "close").then(([code, reason]) => {
       raw.end();
       return { code, reason: String(reason) };
     });
-    await once(raw.socket, "open");
     return raw;
   }
 
-  static async ready() {
-    const raw = await Raw.open();
+  static async ready(t) {
+    const raw = await Raw.open(t);
     raw.say({ type: "connection_init" });
     await raw.find(({ type }) => type === "connection_ack");
     return raw;
@@ -96,8 +97,8 @@ class Raw extends Events {
 
 const subscribe = (id) => ({ id, type: "subscribe", payload: { query: `subscription { postPublished { id } }` } });
 
-test("the subprotocol is negotiated, init is acknowledged, and a ping has its pong", async () => {
-  const raw = await Raw.open();
+test("the subprotocol is negotiated, init is acknowledged, and a ping has its pong", async (t) => {
+  const raw = await Raw.open(t);
   assert.equal(raw.socket.protocol, "graphql-transport-ws");
   raw.say({ type: "connection_init", payload: {} });
   await raw.find(({ type }) => type === "connection_ack");
@@ -115,14 +116,14 @@ test("the subprotocol is negotiated, init is acknowledged, and a ping has its po
   assert.equal((await raw.closed).code, 1000);
 });
 
-test("a completed subscription brings no more, and its id is free again", async () => {
-  const raw = await Raw.ready();
+test("a completed subscription brings no more, and its id is free again", async (t) => {
+  const raw = await Raw.ready(t);
   const user = await newUser();
   const payload = { query: `subscription ($id: ID!) { userUpdated(id: $id) { name } }`, variables: { id: user.id } };
   for (const id of ["again", "other"]) raw.say({ id, type: "subscribe", payload });
-  const arrived = (id, name) =>
-    raw.find((message) => message.type === "next" && message.id === id && (!name || message.payload.data.userUpdated.name === name));
-  await raw.arm(() => renameUser(user.id, unique("Arming"))).then(() => Promise.all([arrived("again"), arrived("other")]));
+  const arrived = (of, name) =>
+    raw.find(({ type, id, payload }) => type === "next" && id === of && (!name || payload.data.userUpdated.name === name));
+  await raw.arm(() => renameUser(user.id, unique("Arming")), arrived("again"), arrived("other"));
   raw.say({ id: "again", type: "complete" });
   // Messages are taken in order: once this is answered, that is done.
   raw.say({ id: "q", type: "subscribe", payload: { query: `{ __typename }` } });
@@ -134,37 +135,36 @@ test("a completed subscription brings no more, and its id is free again", async 
   assert.deepEqual(late, []);
   raw.say({ id: "again", type: "subscribe", payload: { query: `{ __typename }` } });
   await raw.find(({ type, id }) => type === "complete" && id === "again");
-  raw.socket.close();
 });
 
-test("4400: what is no message of the protocol", async () => {
+test("4400: what is no message of the protocol", async (t) => {
   for (const message of ["nonsense", "[]", `{"type":"nonsense"}`, `{"id":"a","type":"subscribe"}`, `{"type":"subscribe","payload":{}}`]) {
-    const raw = await Raw.ready();
+    const raw = await Raw.ready(t);
     raw.say(message);
     assert.equal((await raw.closed).code, 4400, message);
   }
 });
 
-test("4401: an operation before the acknowledgement", async () => {
-  const raw = await Raw.open();
+test("4401: an operation before the acknowledgement", async (t) => {
+  const raw = await Raw.open(t);
   raw.say(subscribe("a"));
   assert.deepEqual(await raw.closed, { code: 4401, reason: "Unauthorized" });
 });
 
-test("4408: no init in time", async () => {
-  const raw = await Raw.open();
+test("4408: no init in time", async (t) => {
+  const raw = await Raw.open(t);
   assert.deepEqual(await raw.closed, { code: 4408, reason: "Connection initialisation timeout" });
 });
 
-test("4409: an id that is in use", async () => {
-  const raw = await Raw.ready();
+test("4409: an id that is in use", async (t) => {
+  const raw = await Raw.ready(t);
   raw.say(subscribe("a"));
   raw.say(subscribe("a"));
   assert.deepEqual(await raw.closed, { code: 4409, reason: "Subscriber for a already exists" });
 });
 
-test("4429: a second init", async () => {
-  const raw = await Raw.ready();
+test("4429: a second init", async (t) => {
+  const raw = await Raw.ready(t);
   raw.say({ type: "connection_init" });
   assert.deepEqual(await raw.closed, { code: 4429, reason: "Too many initialisation requests" });
 });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { copyFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import test from "node:test";
@@ -131,8 +131,12 @@ test.before(async () => {
     configFile: false,
     plugins: [["relay", { eagerEsModules: true }]],
   });
+  writeFileSync(join(place, "compiled.js"), code);
   // Bundlers complete the names of artifacts; Node does not.
-  writeFileSync(join(place, "compiled.js"), code.replaceAll(/(\.\/__generated__\/\w+\.graphql)(?=["'])/g, "$1.js"));
+  for (const name of ["compiled.js", ...readdirSync(join(place, "__generated__")).map((name) => `__generated__/${name}`)]) {
+    const file = join(place, name);
+    writeFileSync(file, readFileSync(file, "utf8").replaceAll(/(["']\.\/[\w/]+\.graphql)(?=["'])/g, "$1.js"));
+  }
   operations = await import(pathToFileURL(join(place, "compiled.js")));
   socket = createClient({ url: socketUrl, webSocketImpl: WebSocket });
 });

@@ -112,14 +112,14 @@ function collect(client, query, variables, events) {
   return unsubscribe;
 }
 
-test("subscriptions over graphql-ws", async () => {
+test("subscriptions over graphql-ws", async (t) => {
   const socket = createClient({ url: socketUrl, webSocketImpl: WebSocket });
+  t.after(() => socket.dispose());
   const forwardSubscription = (request) => ({
     subscribe: (sink) => ({ unsubscribe: socket.subscribe({ ...request, query: request.query ?? "" }, sink) }),
   });
   const { client } = connect(cacheExchange, { exchanges: [subscriptionExchange({ forwardSubscription })] });
   await checkComments((...subscription) => collect(client, ...subscription));
-  await socket.dispose();
 });
 
 test("subscriptions by fetch, without a socket", async () => {
