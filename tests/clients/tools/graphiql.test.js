@@ -70,6 +70,8 @@ async function shows(selector, ...texts) {
 async function choose(tab) {
   await page.locator(`.graphiql-tab-button ::-p-text(${tab})`).click();
   await shows(".graphiql-query-editor", tab);
+  // GraphiQL takes a moment to find out which operation there is to run; it stores the document when it does.
+  await page.waitForFunction((tab) => localStorage.getItem("graphiql:query")?.includes(tab), {}, tab);
 }
 
 async function pressInEditor(...keys) {
