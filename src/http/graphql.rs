@@ -68,8 +68,10 @@ async fn respond(
     let asked = if is_read {
         Asked::One(Params::of_url(parts.uri.query().unwrap_or_default())?)
     } else {
+        // First it is read: a connection with a body left on it could not be used again.
+        let body = body::read(&parts.headers, body, server.limits.body).await?;
         params::check_content_type(&parts.headers)?;
-        Asked::of_body(&body::read(&parts.headers, body, server.limits.body).await?, server.limits.batch)?
+        Asked::of_body(&body, server.limits.batch)?
     };
     let envelope = Envelope {
         latest: demands_fresh(&parts.headers),

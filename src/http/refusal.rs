@@ -39,6 +39,10 @@ impl Refusal {
         let media_type = media_type.unwrap_or(MediaType::Json);
         let headers = [(header::CONTENT_TYPE, media_type.content_type()), (header::CACHE_CONTROL, write::NO_STORE)];
         let mut response = (self.status, headers, bytes).into_response();
+        if matches!(self.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+            // There is more of the body, which nobody will read.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         response.headers_mut().extend(self.allow.map(|allow| (header::ALLOW, allow)));
         response
     }

@@ -55,7 +55,7 @@ async fn a_browser_keeps_it_by_itself(backend: Backend) {
     let client = reqwest::Client::new();
     let send = |body: Value| client.post(app.at("/graphql")).json(&body);
     let response = send(write("A")).send().await.unwrap();
-    assert_eq!(response.headers()["vary"], "shoal-token, cookie");
+    assert_eq!(response.headers()["vary"], "accept, accept-encoding, authorization, cookie, shoal-token");
     let cookie = response.headers()["set-cookie"].to_str().unwrap().to_owned();
     let (pair, attributes) = cookie.split_once("; ").unwrap();
     assert_eq!(attributes, "Path=/; Max-Age=86400; HttpOnly; SameSite=Lax");
