@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::data::Databases;
 use crate::data::cache::{Far, Invalidate};
+use crate::data::events::Events;
 use crate::data::feed::Feed;
 use crate::data::fetch::Sources;
 use crate::data::write::{CountChanges, Writes};
@@ -49,9 +50,15 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     let far = Far::open(&config.redis)?;
     let (sources, dirty) = Sources::open(databases.clone(), graphql::declarations(), config.cache.clone(), far)?;
     let cache = sources.cache.clone();
-    let invalidate = Invalidate { cache: cache.clone(), alone: config.database.url.is_none() };
+    let events = Events::default();
+    // An embedded database has no log: who writes tells.
+    let alone = config.database.url.is_none().then(|| {
+        events.tell(cache.declared().tables().collect());
+        events.clone()
+    });
+    let invalidate = Invalidate { cache: cache.clone(), alone };
     let writes = Writes::new(databases.clone(), Arc::new((invalidate, CountChanges)));
-    let feed = Feed::start(&databases, &cache, dirty)?;
+    let feed = Feed::start(&databases, &cache, &events, dirty)?;
     let (stop, stopping) = watch::channel(false);
     let parts = Parts {
         executor: Executor::new(sources, writes, config.graphql.clone()),

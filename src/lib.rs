@@ -32,6 +32,7 @@
 //!     fetch      from wherever a value may come: near, far, a database; one flight for equal loads
 //!     cache      the tiers, what they keep and for how long       declared, table  what a change touches
 //!     coherence  stamp and fence: the rule, pure                  feed   the log of the primary, which raises fences
+//!     events     who hears of what was committed
 //!     loader     batching within a request, dispatched at quiescence
 //!     databases  primary and replicas: begin(), read(needs); who is how far, who answers
 //!     position   places in a history, and the tokens that carry them

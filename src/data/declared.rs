@@ -20,9 +20,14 @@ impl Declared {
         self.named.contains(name)
     }
 
+    /// The tables of which something is declared.
+    pub fn tables(&self) -> impl Iterator<Item = &'static str> {
+        self.tables.iter().map(|table| table.name)
+    }
+
     /// Rows, lists and aggregates: whatever can have settings of its own.
     pub(super) fn resources(&self) -> impl Iterator<Item = &'static str> {
-        self.tables.iter().map(|table| table.name).chain(self.named.iter().copied())
+        self.tables().chain(self.named.iter().copied())
     }
 
     /// Tells two layouts of the same tables apart, and two namespaces: what is kept of rows is read only by whoever keeps

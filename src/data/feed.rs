@@ -2,7 +2,7 @@
 //!
 //! Promises that the fences of a history are complete through its applied position, and that the primary shows that
 //! position. Whatever goes wrong, the feed begins anew with a new slot and a raised floor; meanwhile nothing is served
-//! from a tier that is older than the bound. Never lets a change pass that it cannot read.
+//! from a tier that is older than the bound, and nobody listens to events. Never lets a change pass that it cannot read.
 //!
 //! In a thread of its own, so that a large transaction keeps nobody waiting. The embedded database has one process that
 //! writes, which tells itself: [`Invalidate`](super::cache::Invalidate).
@@ -12,6 +12,7 @@ mod session;
 mod side;
 mod tls;
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use tokio::sync::mpsc;
 use super::cache::{Cache, Dirty};
 use super::databases::{Databases, Primary};
 use super::error::Error;
+use super::events::Events;
 use super::position::Position;
 use super::thread::Thread;
 use session::Session;
@@ -70,6 +72,7 @@ pub struct Feed {
 struct Shared {
     databases: Databases,
     cache: Cache,
+    events: Events,
     /// Takes rows that have changed and are to be read again.
     dirty: mpsc::Sender<Dirty>,
     health: Mutex<Health>,
@@ -93,13 +96,19 @@ impl Feed {
     ///
     /// # Errors
     /// When the system gives no thread, or the address of the primary cannot be used.
-    pub fn start(databases: &Databases, cache: &Cache, dirty: mpsc::Sender<Dirty>) -> Result<Option<Self>, Error> {
+    pub fn start(
+        databases: &Databases,
+        cache: &Cache,
+        events: &Events,
+        dirty: mpsc::Sender<Dirty>,
+    ) -> Result<Option<Self>, Error> {
         let Some(primary) = databases.feed_of_primary()? else { return Ok(None) };
         if !cache.is_on() {
             return Ok(None);
         }
         let health = Mutex::new(Health { why: Some("it connects to the primary".to_owned()), ..Health::default() });
-        let shared = Arc::new(Shared { databases: databases.clone(), cache: cache.clone(), dirty, health });
+        let (databases, cache, events) = (databases.clone(), cache.clone(), events.clone());
+        let shared = Arc::new(Shared { databases, cache, events, dirty, health });
         let follow = shared.clone().follow(primary);
         let thread = Thread::start("feed", follow).map_err(sqlx::Error::Io)?;
         Ok(Some(Self { shared, _thread: Arc::new(thread) }))
@@ -170,6 +179,8 @@ impl Shared {
 
     fn lost(&self, lost: &Lost) {
         counter!("shoal_feed_losses_total").increment(1);
+        // What is committed until it follows again, nobody hears of.
+        self.events.tell(HashSet::new());
         let why = lost.why();
         let mut health = self.lock();
         if health.follows || health.why.as_deref() != Some(why) {

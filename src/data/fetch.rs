@@ -108,7 +108,7 @@ impl Sources {
             Some(commits) => {
                 let (history, is_new) = histories.begin(universe);
                 if is_new {
-                    history.tells(self.cache.declared().tables.iter().map(|table| table.name).collect());
+                    history.tells(self.cache.declared().tables().collect());
                 }
                 history.advance(commits);
                 history

@@ -17,6 +17,7 @@ pub mod condition;
 pub mod databases;
 pub mod declared;
 pub mod error;
+pub mod events;
 pub mod feed;
 pub mod fetch;
 pub mod find;

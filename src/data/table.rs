@@ -70,6 +70,11 @@ impl Table {
         }
     }
 
+    /// Changes are to tell this column, which no list looks at.
+    pub fn tell(&mut self, (column, kind): Named) {
+        self.columns.insert(column, kind);
+    }
+
     /// Rows are found by this column.
     pub fn find_by(&mut self, (column, kind): Named) {
         self.list([(column, kind)]);

@@ -6,25 +6,34 @@
 
 use super::Cache;
 use crate::data::change::Change;
+use crate::data::events::{Batch, Events};
 use crate::data::position::Token;
 use crate::data::write::AfterCommit;
 
-/// Raises the fences of what was committed.
+/// Raises the fences of what was committed, and tells of it where nobody else does.
 #[derive(Clone)]
 pub struct Invalidate {
     pub cache: Cache,
-    /// Whether nobody else tells of changes, not even of what triggers do: on the embedded database.
-    pub alone: bool,
+    /// Who hears of what, where nobody else tells of changes, not even of what triggers do: on the embedded database.
+    pub alone: Option<Events>,
 }
 
 impl AfterCommit for Invalidate {
     fn committed(&self, token: Token, changes: &[Change]) {
-        let Some(history) = self.cache.histories().of(token.universe) else { return };
-        let tables = &self.cache.declared().tables;
-        for change in changes {
-            if let Some(table) = tables.find(change.table) {
-                table.touched(change, self.alone, &mut |slot| history.fences.raise([slot], token.position));
+        if let Some(history) = self.cache.histories().of(token.universe) {
+            let tables = &self.cache.declared().tables;
+            for change in changes {
+                if let Some(table) = tables.find(change.table) {
+                    let raise = &mut |slot| history.fences.raise([slot], token.position);
+                    table.touched(change, self.alone.is_some(), raise);
+                }
             }
+        }
+        if let Some(events) = &self.alone {
+            let mut batch = Batch::default();
+            changes.iter().for_each(|change| batch.note(events, change));
+            batch.commit(token.position);
+            events.publish(&mut batch);
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{Lost, NotKept, PUBLICATION, Shared, pause, tls};
 use crate::data::cache::{Dirty, History};
 use crate::data::coherence::{Commit, MOST_SLOTS, Slot};
 use crate::data::databases::Primary;
+use crate::data::events::Batch;
 use crate::data::position::{Position, random};
 use crate::data::scalar::Scalar;
 
@@ -43,6 +44,7 @@ struct Pending {
     transactions: Vec<u32>,
     /// Rows that have changed and are often served, by table.
     dirty: HashMap<&'static str, Vec<Scalar>>,
+    events: Batch,
     /// How far everything was told.
     position: Position,
 }
@@ -126,7 +128,7 @@ impl<'a> Session<'a> {
             shared.waits(&format!("it waits for {blocker} to end"));
             pause(LOOK).await;
         }
-        let tables: Vec<_> = shared.cache.declared().tables.iter().map(|table| table.name).collect();
+        let tables: Vec<_> = shared.cache.declared().tables().collect();
         let watched = side.watched(&tables).await?;
         // A rewrite that nothing told of lies below.
         history.fences.raise_floor(side.end().await?);
@@ -209,6 +211,7 @@ impl Following<'_> {
         match event.ok_or(Lost::Because("the primary has ended the log"))? {
             ReplicationEvent::Begin { xid, .. } => {
                 self.open = Open { transaction: xid, touched: Some(HashSet::default()) };
+                self.pending.events.begin();
             }
             ReplicationEvent::XLogData { data, .. } => self.changed(&data)?,
             ReplicationEvent::Commit { end_lsn, .. } => self.committed(Position(end_lsn.as_u64())),
@@ -235,6 +238,7 @@ impl Following<'_> {
             }
             Message::Other => return Ok(()),
         };
+        self.pending.events.note(&self.shared.events, &change);
         let Some(touched) = &mut self.open.touched else { return Ok(()) };
         let cache = &self.shared.cache;
         if let Some(table) = cache.declared().tables.find(change.table) {
@@ -266,6 +270,7 @@ impl Following<'_> {
             counter!("shoal_feed_floor_raises_total", "reason" => "gap").increment(1);
         }
         self.told = position;
+        self.pending.events.commit(position);
         self.pending.transactions.push(transaction);
         self.pending.position = self.pending.position.max(position);
     }
@@ -282,6 +287,7 @@ impl Following<'_> {
         self.pending.transactions.clear();
         self.history.advance(self.pending.position);
         self.client.update_applied_lsn(Lsn::from_u64(self.pending.position.0));
+        self.shared.events.publish(&mut self.pending.events);
         for (table, keys) in self.pending.dirty.drain() {
             // Those that find no room are read when they are asked for.
             let _ = self.shared.dirty.try_send(Dirty { table, keys });
@@ -292,17 +298,18 @@ impl Following<'_> {
     /// Looks whether the log still tells everything, and whether it goes on.
     async fn look(&mut self) -> Result<(), Lost> {
         let tables: Vec<_> = self.watched.iter().map(|watched| watched.table.as_str()).collect();
-        let watched = self.side.watched(&tables).await?;
+        let (shared, watched) = (self.shared, self.side.watched(&tables).await?);
         if watched != self.watched {
             counter!("shoal_feed_fingerprint_changes_total").increment(1);
             tracing::warn!("a table or its publication has changed: what is kept of before is void");
             // First all is void that may have changed in silence: a table that is told again has been kept before.
             self.history.fences.raise_floor(self.side.end().await?);
+            let changed = watched.iter().filter(|watched| !self.watched.contains(watched));
+            shared.events.lose(changed.map(|watched| watched.table.as_str()));
             self.watched = watched;
             self.tell();
             counter!("shoal_feed_floor_raises_total", "reason" => "fingerprint").increment(1);
         }
-        let shared = self.shared;
         let Some(lag) = shared.databases.lag(self.history.universe, self.history.fences.applied()) else {
             return Err(Lost::Because("the primary is another, or on another timeline"));
         };
@@ -321,8 +328,10 @@ impl Following<'_> {
     fn tell(&self) {
         let is_told =
             |table: &&str| self.watched.iter().any(|watched| watched.why.is_none() && watched.table == *table);
-        let tables = self.shared.cache.declared().tables.iter().map(|table| table.name);
-        self.history.tells(tables.filter(is_told).collect());
+        let tables = self.shared.cache.declared().tables();
+        let told: HashSet<_> = tables.filter(is_told).collect();
+        self.shared.events.tell(told.clone());
+        self.history.tells(told);
         let not_kept = self
             .watched
             .iter()

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::refresh::{self, Reload};
 use crate::data::declared::Declared;
+use crate::data::events::Topic;
 use crate::data::find::Aggregate;
 use crate::data::list::List;
 use crate::data::record::{self, Column, Record};
@@ -37,6 +38,13 @@ impl Declarations {
     pub fn list<R: Record>(&mut self, list: &'static List<R>) -> &mut Self {
         self.declared.named.insert(list.name);
         list.declare(&mut self.declared.tables);
+        self
+    }
+
+    /// Events of a record's rows.
+    pub fn topic<R: Record>(&mut self, topic: &'static Topic) -> &mut Self {
+        let table = self.declared.tables.entry(TableOf::entity::<R::Entity>());
+        topic.columns().for_each(|column| table.tell(column));
         self
     }
 
