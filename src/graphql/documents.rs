@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition};
-use async_graphql::{ServerError, Variables};
+use async_graphql::{Positioned, ServerError, Variables};
 use moka::sync::Cache;
 
 use super::variables;
@@ -86,11 +86,21 @@ impl Document {
 
 /// The operation that a request means; none if it does not say which of several.
 pub fn operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<&'a OperationDefinition> {
-    let operation = match &document.operations {
-        DocumentOperations::Single(operation) => Some(operation),
-        DocumentOperations::Multiple(operations) => name.and_then(|name| operations.get(name)),
-    };
-    operation.map(|operation| &operation.node)
+    placed_operation(document, name).map(|operation| &operation.node)
+}
+
+/// The same with its place in the document.
+pub fn placed_operation<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Option<&'a Positioned<OperationDefinition>> {
+    match (&document.operations, name) {
+        (DocumentOperations::Single(operation), _) => Some(operation),
+        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name),
+        // One that has a name need not be named.
+        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => operations.values().next(),
+        (DocumentOperations::Multiple(_), None) => None,
+    }
 }
 
 /// How deep the brackets of a document nest, outside strings and comments; no less than the parser may see.

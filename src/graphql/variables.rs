@@ -62,6 +62,7 @@ mod tests {
         assert_eq!(check("query($a: Int! = 1) { x }", None, json!({})), Ok(()));
         assert_eq!(check("query($a: Int) { x }", None, json!({ "a": null })), Ok(()));
         assert_eq!(check("query($a: Int!) { x }", None, json!({ "a": 0 })), Ok(()));
+        assert_eq!(check("query one($a: Int!) { x }", None, json!({})), required);
         let two = "query one($a: Int!) { x } query two { x }";
         assert_eq!(check(two, Some("one"), json!({})), required);
         assert_eq!(check(two, Some("two"), json!({})), Ok(()));
