@@ -61,7 +61,7 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     let feed = Feed::start(&databases, &cache, &events, dirty)?;
     let (stop, stopping) = watch::channel(false);
     let parts = Parts {
-        executor: Executor::new(sources, writes, config.graphql.clone()),
+        executor: Executor::new(sources, writes, config.graphql.clone(), events, &config.subscriptions),
         databases: databases.clone(),
         cache,
         feed,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::cache::{self, far};
 use crate::data::databases;
-use crate::graphql::context;
+use crate::graphql::{context, subscription};
 use crate::http;
 
 /// All settings.
@@ -25,6 +25,7 @@ pub struct Config {
     pub cache: cache::Settings,
     pub token: databases::TokenSettings,
     pub graphql: context::Settings,
+    pub subscriptions: subscription::Settings,
     pub log: Log,
     /// The step of a write at which a test stops the process.
     #[cfg(feature = "fault-points")]
@@ -70,6 +71,7 @@ impl Default for Config {
                 max_nodes: 100,
                 document_cache_bytes: 8 << 20,
             },
+            subscriptions: subscription::Settings::default(),
             // What the clients of Redis and of the log say of each node and retry, the far tier and the feed say once.
             log: Log {
                 filter: "info,pgwire_replication=off,redis=off,sqlx=warn,sea_orm_migration=warn".to_owned(),

@@ -18,7 +18,8 @@
 //!   graphql    the graph: one file for each resource, and
 //!     mutation    what can be changed, one file for each resource; all that is wrong with an input, at once
 //!     connection  Relay connections, once for all lists     resource  what a resolver may ask for
-//!     context     what lives as long as a request            execute   runs one, answers it
+//!     context     what lives as long as a request            execute   runs one, answers it, or subscribes
+//!     subscription  what can be subscribed to
 //!     documents   parsed documents                           error     codes, and what clients never see
 //!     root        roots whose fields fail by themselves
 //!   domain     rules that span rows, each change a value; import

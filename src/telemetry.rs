@@ -77,6 +77,9 @@ pub fn metrics() -> Result<PrometheusHandle, Box<dyn std::error::Error + Send + 
     describe_counter!("shoal_feed_fingerprint_changes_total", "Changes of tables or their publication");
     describe_counter!("shoal_feed_barrier_waits_total", "Waits for commits that the primary did not show yet");
     describe_counter!("shoal_events_total", "Events that somebody listened to, by topic");
+    describe_counter!("shoal_event_resolutions_total", "Events resolved for all who subscribed to the same");
+    describe_gauge!("shoal_subscriptions", "Subscriptions open");
+    describe_counter!("shoal_subscriptions_cut_total", "Subscriptions ended before their subscribers did, by reason");
     describe_counter!("shoal_pool_waits_total", "Waits for a connection, by node");
     describe_histogram!("shoal_batch_keys", Unit::Count, "Keys loaded together, by source and kind");
     describe_gauge!("shoal_pool_connections", "Connections open, by node");

@@ -12,6 +12,7 @@ use super::resource::{Load, Resource};
 use super::rows::Row;
 use super::scalars::{DateTime, DateTimeRange};
 use super::user::User;
+use crate::data::events::Topic;
 use crate::data::condition::Condition;
 use crate::data::list::{List, Path};
 use crate::data::{Declarations, Error, Record};
@@ -42,9 +43,13 @@ pub static BY_AUTHOR: LazyLock<List<comment::Model>> = LazyLock::new(|| {
         .path(Path::by(comment::Column::CreatedAt).also(comment::Column::CreatedAt))
 });
 
+/// A comment was added to a post.
+pub static ADDED: LazyLock<Topic> =
+    LazyLock::new(|| Topic::inserted::<comment::Model>("comment_added").by::<comment::Model>(comment::Column::PostId));
+
 /// What is read of comments.
 pub fn declare(to: &mut Declarations) {
-    to.rows::<comment::Model>().list(&ALL).list(&BY_POST).list(&BY_AUTHOR);
+    to.rows::<comment::Model>().list(&ALL).list(&BY_POST).list(&BY_AUTHOR).topic::<comment::Model>(&ADDED);
 }
 
 /// What somebody said about a post.

@@ -48,6 +48,8 @@ codes! {
     PayloadTooLarge = "PAYLOAD_TOO_LARGE",
     UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE",
     BatchTooLarge = "BATCH_TOO_LARGE",
+    /// More events wait for a subscriber than may.
+    SubscriberTooSlow = "SUBSCRIBER_TOO_SLOW",
 }
 
 impl Code {

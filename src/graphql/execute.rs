@@ -1,5 +1,8 @@
 //! Executes one request: a context for its loads, the drive that batches them, an answer fit for a client.
 
+mod group;
+mod subscribe;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -11,12 +14,17 @@ use futures_util::FutureExt;
 use super::context::{RequestContext, Settings, Viewer};
 use super::documents::{self, Documents};
 use super::error::{self, Code};
-use super::{Graph, graph, variables};
+use super::{Graph, Subscriptions, graph, subscription, subscriptions, variables};
 use crate::data::databases::Needs;
+use crate::data::events::Events;
 use crate::data::fetch::{Fetcher, Keep, Question, Sources};
 use crate::data::ledger::{Batch, Ledger};
+use crate::data::loader::Loaders;
 use crate::data::position::Token;
 use crate::data::write::Writes;
+use group::Groups;
+pub use group::{Message, Subscribed};
+pub use subscribe::Outcome;
 
 /// Executes requests. Cheap to clone.
 #[derive(Clone)]
@@ -32,6 +40,10 @@ struct Shared {
     sources: Sources,
     writes: Writes,
     settings: Arc<Settings>,
+    /// What resolves events, where they come from, and who gets them.
+    subscriptions: Subscriptions,
+    events: Events,
+    groups: Groups,
 }
 
 /// What a client gets.
@@ -75,7 +87,13 @@ struct Ways {
 }
 
 impl Executor {
-    pub fn new(sources: Sources, writes: Writes, settings: Settings) -> Self {
+    pub fn new(
+        sources: Sources,
+        writes: Writes,
+        settings: Settings,
+        events: Events,
+        bounds: &subscription::Settings,
+    ) -> Self {
         let documents = Documents::new(settings.document_cache_bytes);
         let settings = Arc::new(settings);
         Self {
@@ -86,6 +104,9 @@ impl Executor {
                 sources,
                 writes,
                 settings,
+                subscriptions: subscriptions(),
+                events,
+                groups: Groups::new(bounds.max, bounds.queue),
             }),
         }
     }
@@ -127,7 +148,7 @@ impl Executor {
         needs: Needs,
         Ways { trace, only_reads, is_kept }: Ways,
     ) -> (Response, Option<Token>, Option<Fetcher>) {
-        let Shared { graph, trusting, documents, sources, writes, settings } = &*self.shared;
+        let Shared { graph, trusting, documents, sources, writes, settings, .. } = &*self.shared;
         let refused = |error| (Response::from_errors(vec![error]), None, None);
         let document = match documents.parse(&request.query) {
             Ok(document) => document,
@@ -152,12 +173,7 @@ impl Executor {
         if !is_kept {
             fetcher.forgets();
         }
-        // Tokio's cooperative budget would split batches of more than 128 keys.
-        let execution = tokio::task::unconstrained(graph.execute(request.data(context)));
-        let mut response = AssertUnwindSafe(loaders.drive(execution)).catch_unwind().await.unwrap_or_else(|_| {
-            // The panic hook has logged it.
-            Response::from_errors(vec![error::request_error(Code::Internal, "internal error")])
-        });
+        let mut response = run(graph.execute(request.data(context)), &loaders).await;
         if response.is_ok() && is_seen_whole {
             document.passed();
         }
@@ -172,6 +188,16 @@ impl Executor {
         let (response, ..) = self.make(request, Needs::default().latest(true), Ways::default()).await;
         response.is_ok().then(|| serde_json::to_vec(&response).ok().map(Bytes::from)).flatten()
     }
+}
+
+/// Runs an execution to its end, whatever happens in it.
+async fn run(execution: impl Future<Output = Response>, loaders: &Loaders) -> Response {
+    // Tokio's cooperative budget would split batches of more than 128 keys.
+    let execution = tokio::task::unconstrained(execution);
+    AssertUnwindSafe(loaders.drive(execution)).catch_unwind().await.unwrap_or_else(|_| {
+        // The panic hook has logged it.
+        Response::from_errors(vec![error::request_error(Code::Internal, "internal error")])
+    })
 }
 
 /// Whether there was no execution: what goes wrong in one has a path.

@@ -15,14 +15,18 @@ pub mod resource;
 mod root;
 mod rows;
 mod scalars;
+pub mod subscription;
 mod variables;
 mod viewer;
 
-use async_graphql::{Context, EmptySubscription, ID, Interface, MergedObject, Result, Schema, ValidationMode};
+use async_graphql::{
+    Context, EmptyMutation, EmptySubscription, ID, Interface, MergedObject, Result, Schema, ValidationMode,
+};
 
 use mutation::Mutation;
 use resource::{Load, Resource};
 use root::Root;
+use subscription::{Described, Fields};
 
 use crate::data::Declarations;
 
@@ -73,11 +77,19 @@ resources! {
 }
 
 /// The executable schema.
-pub type Graph = Schema<Root<Query>, Root<Mutation>, EmptySubscription>;
+pub type Graph = Schema<Root<Query>, Root<Mutation>, Described<Fields>>;
+
+/// The fields of subscriptions as those of a query, by which events are resolved.
+type Subscriptions = Schema<Fields, EmptyMutation, EmptySubscription>;
 
 /// Builds the schema. It carries no extension: any would cost more than most fields.
 pub fn graph(validation: ValidationMode) -> Graph {
-    Schema::build(Root::default(), Root::default(), EmptySubscription).validation_mode(validation).finish()
+    Schema::build(Root::default(), Root::default(), Described(Fields)).validation_mode(validation).finish()
+}
+
+/// Builds what resolves events, of documents that are known to be valid.
+fn subscriptions() -> Subscriptions {
+    Schema::build(Fields, EmptyMutation, EmptySubscription).validation_mode(ValidationMode::Fast).finish()
 }
 
 /// The schema as text, sorted, so that it changes only where the graph does.

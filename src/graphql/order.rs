@@ -11,6 +11,7 @@ use super::rows::Row;
 use super::scalars::{DateTime, DateTimeRange, Money};
 use super::user::User;
 use super::{id, order_item};
+use crate::data::events::Topic;
 use crate::data::condition::Condition;
 use crate::data::list::{List, Path};
 use crate::data::{Declarations, Error, Record};
@@ -37,9 +38,13 @@ pub static BY_USER: LazyLock<List<order::Model>> = LazyLock::new(|| {
         .path(Path::by(order::Column::CreatedAt).also(order::Column::Status).also(order::Column::CreatedAt))
 });
 
+/// An order got another status.
+pub static STATUS_CHANGED: LazyLock<Topic> =
+    LazyLock::new(|| Topic::changed::<order::Model>("order_status_changed", order::Column::Status));
+
 /// What is read of orders.
 pub fn declare(to: &mut Declarations) {
-    to.rows::<order::Model>().list(&ALL).list(&BY_USER);
+    to.rows::<order::Model>().list(&ALL).list(&BY_USER).topic::<order::Model>(&STATUS_CHANGED);
 }
 
 /// What a customer bought at once.

@@ -13,6 +13,7 @@ use super::rows::Row;
 use super::scalars::{DateTime, DateTimeRange};
 use super::user::User;
 use super::{comment, id, tag};
+use crate::data::events::Topic;
 use crate::data::condition::Condition;
 use crate::data::find::{Aggregate, Bulky};
 use crate::data::list::{List, Path};
@@ -67,9 +68,14 @@ struct CommentCount {
     count: i64,
 }
 
+/// A post was published.
+pub static PUBLISHED: LazyLock<Topic> = LazyLock::new(|| {
+    Topic::became::<post::Row>("post_published", post::Column::Status, post::Status::Published)
+});
+
 /// What is read of posts.
 pub fn declare(to: &mut Declarations) {
-    to.rows::<post::Row>().list(&ALL).list(&BY_AUTHOR).list(&BY_TAG).aggregate(&COMMENT_COUNT);
+    to.rows::<post::Row>().list(&ALL).list(&BY_AUTHOR).list(&BY_TAG).aggregate(&COMMENT_COUNT).topic::<post::Row>(&PUBLISHED);
 }
 
 /// Something an author wrote.

@@ -12,6 +12,7 @@ use super::resource::{Load, Resource};
 use super::rows::Row;
 use super::scalars::{DateTime, Money};
 use super::{id, order_item, user};
+use crate::data::events::Topic;
 use crate::data::condition::Condition;
 use crate::data::find::{Aggregate, Bulky, Unique};
 use crate::data::list::{List, Path};
@@ -61,9 +62,12 @@ struct UnitsSold {
     units: i64,
 }
 
+/// A product changed.
+pub static CHANGED: LazyLock<Topic> = LazyLock::new(|| Topic::updated::<product::Row>("product_changed"));
+
 /// What is read of products.
 pub fn declare(to: &mut Declarations) {
-    to.rows::<product::Row>().unique::<product::Row>(product::Column::Sku).list(&ALL).aggregate(&UNITS_SOLD);
+    to.rows::<product::Row>().unique::<product::Row>(product::Column::Sku).list(&ALL).aggregate(&UNITS_SOLD).topic::<product::Row>(&CHANGED);
 }
 
 /// Something the shop sells, or sold.

@@ -12,6 +12,7 @@ use super::resource::{Load, Resource};
 use super::rows::Row;
 use super::scalars::{DateTime, Money};
 use super::{comment, id, order, post};
+use crate::data::events::Topic;
 use crate::data::condition::Condition;
 use crate::data::find::{Aggregate, Unique};
 use crate::data::list::{List, Path};
@@ -66,9 +67,12 @@ struct CurrencySummary {
     last_order_at: DateTimeUtc,
 }
 
+/// A user changed.
+pub static UPDATED: LazyLock<Topic> = LazyLock::new(|| Topic::updated::<user::Model>("user_updated"));
+
 /// What is read of users.
 pub fn declare(to: &mut Declarations) {
-    to.rows::<user::Model>().list(&ALL).list(&BUYERS).aggregate(&ORDER_SUMMARY);
+    to.rows::<user::Model>().list(&ALL).list(&BUYERS).aggregate(&ORDER_SUMMARY).topic::<user::Model>(&UPDATED);
 }
 
 /// Somebody with an account.

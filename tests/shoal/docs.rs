@@ -71,7 +71,7 @@ fn the_table_of_settings_is_complete() {
     }
     let table = README.lines().filter(|line| line.starts_with("| `") && line.contains("` | "));
     let documented = table.filter(|line| {
-        ["http.", "database.", "redis.", "cache.", "token.", "graphql.", "log."]
+        ["http.", "database.", "redis.", "cache.", "token.", "graphql.", "subscriptions.", "log."]
             .iter()
             .any(|section| line[3..].starts_with(section))
     });

@@ -1,0 +1,131 @@
+//! Subscribes: finds out what an operation listens to, joins those who listen to the same, and resolves each event once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use async_graphql::parser::types::ExecutableDocument;
+use async_graphql::{Request, Response, ServerError, Variables};
+use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
+
+use super::group::{Identity, Show};
+use super::{Answer, Body, Envelope, Executor, Subscribed, run};
+use crate::data::databases::Needs;
+use crate::data::events::{Event, Topic};
+use crate::data::scalar::{Key, Scalar};
+use crate::graphql::context::{RequestContext, Viewer};
+use crate::graphql::documents::operation;
+use crate::graphql::subscription::Stage;
+use crate::graphql::subscription::operation::as_query;
+use crate::graphql::variables;
+
+/// What comes of an operation.
+pub enum Outcome {
+    /// The one answer to a query or mutation, or why there is none.
+    Answer(Answer),
+    /// What is subscribed to.
+    Events(Subscribed),
+}
+
+/// An operation that shows events.
+struct Shown {
+    executor: Executor,
+    query: ExecutableDocument,
+    variables: Variables,
+}
+
+impl Executor {
+    /// Executes an operation of any kind. Never fails, like [`Executor::execute`].
+    pub async fn operate(&self, request: Request, envelope: Envelope) -> Outcome {
+        let document = self.shared.documents.parse(&request.query);
+        let query = document.map(|document| as_query(document.parsed(), request.operation_name.as_deref()));
+        match query {
+            Ok(Ok(Some(query))) => match self.subscribe(request, query).await {
+                Ok(subscribed) => Outcome::Events(subscribed),
+                Err(response) => Outcome::Answer(Answer { body: Body::Refused(response), token: None }),
+            },
+            Ok(Err(error)) => {
+                let response = Box::new(Response::from_errors(vec![error]));
+                Outcome::Answer(Answer { body: Body::Refused(response), token: None })
+            }
+            // What is wrong with it is said there.
+            Ok(Ok(None)) | Err(_) => Outcome::Answer(self.execute(request, envelope).await),
+        }
+    }
+
+    /// Subscribes with an operation that reads `query` as a query.
+    async fn subscribe(&self, request: Request, query: ExecutableDocument) -> Result<Subscribed, Box<Response>> {
+        let refused = |error: ServerError| Box::new(Response::from_errors(vec![error]));
+        self.validate(&request).await?;
+        let identity = identity(&request);
+        let shown = Shown { executor: self.clone(), query, variables: request.variables };
+        let stage = Arc::new(Stage::Begins(OnceLock::new()));
+        let response = shown.at(stage.clone(), Needs::default()).await;
+        let Stage::Begins(heard) = &*stage else { unreachable!("a stage stays what it is") };
+        let Some((topic, key)) = heard.get() else { return Err(Box::new(response)) };
+        let (events, groups) = (&self.shared.events, &self.shared.groups);
+        let identity = identity_of(identity, topic, key);
+        groups.join(identity, || events.listen(topic, key.clone()), shown).map_err(refused)
+    }
+
+    /// Validates an operation against the graph, once for a document where that says everything.
+    async fn validate(&self, request: &Request) -> Result<(), Box<Response>> {
+        let refused = |error: ServerError| Box::new(Response::from_errors(vec![error]));
+        let document = self.shared.documents.parse(&request.query).map_err(refused)?;
+        let name = request.operation_name.as_deref();
+        variables::check(operation(document.parsed(), name), &request.variables).map_err(refused)?;
+        if document.is_known_valid(&request.variables) {
+            return Ok(());
+        }
+        let mut same = Request::new(&request.query).variables(request.variables.clone());
+        same.operation_name = name.map(str::to_owned);
+        same.set_parsed_query(document.parsed().clone());
+        // There are no events in it, and so nothing but what is wrong.
+        if let Some(response) = self.shared.graph.execute_stream(same).next().await {
+            return Err(Box::new(response));
+        }
+        if document.is_seen_whole(&request.variables) {
+            document.passed();
+        }
+        Ok(())
+    }
+}
+
+impl Shown {
+    /// Executes the operation for a stage.
+    async fn at(&self, stage: Arc<Stage>, needs: Needs) -> Response {
+        let shared = &*self.executor.shared;
+        let context = RequestContext::new(&shared.sources, needs, shared.writes.clone(), shared.settings.clone());
+        // No answer is kept: its subscribers have it.
+        context.fetcher.forgets();
+        let loaders = context.loaders.clone();
+        let mut request = Request::new("").variables(self.variables.clone());
+        request.set_parsed_query(self.query.clone());
+        run(shared.subscriptions.execute(request.data(context).data(stage)), &loaders).await
+    }
+}
+
+impl Show for Shown {
+    async fn show(&self, event: &Event) -> Option<Response> {
+        let stage = Arc::new(Stage::Shows { key: i64::of(&event.key)?, is_gone: AtomicBool::new(false) });
+        let response = self.at(stage.clone(), Needs::new(0, Some(event.position))).await;
+        match &*stage {
+            Stage::Shows { is_gone, .. } if is_gone.load(Ordering::Relaxed) => None,
+            _ => Some(response),
+        }
+    }
+}
+
+/// What the response to an event depends on, besides the event.
+fn identity(request: &Request) -> Sha256 {
+    let variables = serde_json::to_vec(&request.variables).unwrap_or_default();
+    let name = request.operation_name.as_deref().unwrap_or_default();
+    let viewer = Viewer::ANYBODY;
+    let viewer = format!("{:?} {}", viewer.role, viewer.scope());
+    let parts = [request.query.as_bytes(), name.as_bytes(), &variables, viewer.as_bytes()];
+    parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part.len().to_be_bytes()).chain_update(part))
+}
+
+fn identity_of(hash: Sha256, topic: &Topic, key: &Scalar) -> Identity {
+    hash.chain_update(format!("{} {key:?}", topic.name)).finalize().into()
+}
