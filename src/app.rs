@@ -65,6 +65,7 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
         databases: databases.clone(),
         cache,
         feed,
+        subscriptions: config.subscriptions.clone(),
         metrics: metrics.clone(),
         stopping,
     };

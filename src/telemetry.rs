@@ -79,6 +79,7 @@ pub fn metrics() -> Result<PrometheusHandle, Box<dyn std::error::Error + Send + 
     describe_counter!("shoal_events_total", "Events that somebody listened to, by topic");
     describe_counter!("shoal_event_resolutions_total", "Events resolved for all who subscribed to the same");
     describe_gauge!("shoal_subscriptions", "Subscriptions open");
+    describe_gauge!("shoal_sockets", "WebSockets open");
     describe_counter!("shoal_subscriptions_cut_total", "Subscriptions ended before their subscribers did, by reason");
     describe_counter!("shoal_pool_waits_total", "Waits for a connection, by node");
     describe_histogram!("shoal_batch_keys", Unit::Count, "Keys loaded together, by source and kind");

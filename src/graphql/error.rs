@@ -48,6 +48,8 @@ codes! {
     PayloadTooLarge = "PAYLOAD_TOO_LARGE",
     UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE",
     BatchTooLarge = "BATCH_TOO_LARGE",
+    /// More operations at once than a connection may have.
+    TooManyOperations = "TOO_MANY_OPERATIONS",
     /// More events wait for a subscriber than may.
     SubscriberTooSlow = "SUBSCRIBER_TOO_SLOW",
 }

@@ -3,6 +3,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Bytes;
@@ -10,14 +11,15 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::accept::{Accepted, MediaType};
+use super::accept::{Accepted, MediaType, Stream};
+use super::live::live;
 use super::params::{self, Asked, Params};
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use super::write::{self, Written};
-use super::{Server, body};
+use super::{Server, body, multipart, socket, sse};
 use crate::graphql::error::Code;
-use crate::graphql::execute::{Answer, Envelope};
+use crate::graphql::execute::{Answer, Envelope, Outcome, Subscribed};
 
 /// The header and the cookie that carry what a client has seen.
 const TOKEN: &str = "shoal-token";
@@ -50,6 +52,9 @@ async fn respond(
     accepted: Accepted,
     request: Request,
 ) -> Result<Response, Refusal> {
+    if request.method() == Method::GET && socket::is_wanted(request.headers()) {
+        return open_socket(server, request_id, address, request).await;
+    }
     let is_read = match *request.method() {
         Method::GET | Method::HEAD => true,
         Method::POST => false,
@@ -57,14 +62,12 @@ async fn respond(
         _ => return Err(Refusal::method(ALLOW, "a request is a GET or a POST")),
     };
     let (parts, body) = request.into_parts();
-    if is_read && is_cross_site(&parts.headers) && !server.origins.allow(&parts.headers) {
-        let message = "a page of another site may not ask without a preflight";
-        return Err(Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, message));
+    if is_read {
+        refuse_cross_site(server, &parts.headers)?;
     }
-    let media_type = accepted.single.ok_or_else(|| {
-        let message = "the answer is application/graphql-response+json or application/json";
-        Refusal::new(StatusCode::NOT_ACCEPTABLE, Code::NotAcceptable, message)
-    })?;
+    if (accepted.single, accepted.stream) == (None, None) {
+        return Err(not_acceptable());
+    }
     let asked = if is_read {
         Asked::One(Params::of_url(parts.uri.query().unwrap_or_default())?)
     } else {
@@ -73,26 +76,89 @@ async fn respond(
         params::check_content_type(&parts.headers)?;
         Asked::of_body(&body, server.limits.batch)?
     };
-    let envelope = Envelope {
-        latest: demands_fresh(&parts.headers),
-        tokens: tokens(&parts.headers).map(str::to_owned).collect(),
-        client: client(address),
-        trace: parts.headers.contains_key(TRACE),
-        only_reads: is_read,
-    };
+    let envelope = envelope(&parts.headers, address, is_read);
     match asked {
         Asked::One(params) => {
             let (request, _) = params.request()?;
-            let Answer { body, token } = server.parts.executor.execute(request, envelope).await;
-            let mut response = write::answer(body, media_type, request_id).into_response(media_type);
+            let executor = &server.parts.executor;
+            let Answer { body, token } = match accepted.stream {
+                None => executor.execute(request, envelope).await,
+                Some(stream) => match executor.operate(request, envelope).await {
+                    Outcome::Answer(answer) => answer,
+                    Outcome::Events(subscribed) => return Ok(show(server, stream, subscribed)),
+                },
+            };
+            let media_type = accepted.single.unwrap_or(MediaType::Response);
+            let written = write::answer(body, media_type, request_id);
+            let mut response = match accepted {
+                // Of who takes both, a stream is for what needs one.
+                Accepted { single: Some(_), .. } | Accepted { stream: None, .. } => written.into_response(media_type),
+                _ if written.status == StatusCode::METHOD_NOT_ALLOWED => written.into_response(media_type),
+                Accepted { stream: Some(Stream::Events), .. } => sse::once(&written.bytes),
+                Accepted { stream: Some(Stream::Multipart), .. } => multipart::once(&written.bytes),
+            };
             if response.status() == StatusCode::METHOD_NOT_ALLOWED {
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
             }
             give(token, &mut response);
             Ok(response)
         }
-        Asked::Batch(batch) => answer_all(server, request_id, media_type, envelope, batch).await,
+        Asked::Batch(batch) => {
+            let media_type = accepted.single.ok_or_else(not_acceptable)?;
+            answer_all(server, request_id, media_type, envelope, batch).await
+        }
     }
+}
+
+/// Makes a WebSocket of a request, for a page that may ask.
+async fn open_socket(
+    server: &Server,
+    request_id: &str,
+    address: SocketAddr,
+    request: Request,
+) -> Result<Response, Refusal> {
+    if !server.origins.allow(request.headers()) {
+        let message = "a page of this origin may not open a WebSocket";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, message));
+    }
+    let envelope = envelope(request.headers(), address, false);
+    server.sockets.open(request, envelope, request_id).await
+}
+
+/// The events of a subscription, as a client takes them.
+fn show(server: &Server, stream: Stream, subscribed: Subscribed) -> Response {
+    let parts = &server.parts;
+    let pause = Duration::from_millis(parts.subscriptions.heartbeat_ms.max(1));
+    let live = live(subscribed, pause, parts.stopping.clone());
+    match stream {
+        Stream::Events => sse::events(live),
+        Stream::Multipart => multipart::events(live),
+    }
+}
+
+/// What comes with a request besides its document.
+pub fn envelope(headers: &HeaderMap, address: SocketAddr, only_reads: bool) -> Envelope {
+    Envelope {
+        latest: demands_fresh(headers),
+        tokens: tokens(headers).map(str::to_owned).collect(),
+        client: client(address),
+        trace: headers.contains_key(TRACE),
+        only_reads,
+    }
+}
+
+fn not_acceptable() -> Refusal {
+    let message = "the answer is application/graphql-response+json or application/json";
+    Refusal::new(StatusCode::NOT_ACCEPTABLE, Code::NotAcceptable, message)
+}
+
+/// Refuses what a browser sends for a page of another site without having asked whether it may.
+pub fn refuse_cross_site(server: &Server, headers: &HeaderMap) -> Result<(), Refusal> {
+    if !is_cross_site(headers) || server.origins.allow(headers) {
+        return Ok(());
+    }
+    let message = "a page of another site may not ask without a preflight";
+    Err(Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, message))
 }
 
 /// Answers several operations, one after the other: each sees what those before it have done.
@@ -126,7 +192,7 @@ async fn answer_all(
 }
 
 /// Hands a token to whoever keeps one, and to browsers.
-fn give(token: Option<String>, response: &mut Response) {
+pub fn give(token: Option<String>, response: &mut Response) {
     let headers = response.headers_mut();
     if let Some(token) = token.and_then(|token| HeaderValue::try_from(token).ok()) {
         // It holds nothing secret, and is of no use a day later.

@@ -8,6 +8,8 @@ mod activity;
 mod body;
 mod graphiql;
 mod graphql;
+mod live;
+mod multipart;
 mod origins;
 mod params;
 mod probes;
@@ -15,9 +17,13 @@ mod refusal;
 mod request_id;
 mod serve;
 pub mod settings;
+mod socket;
+mod sse;
+mod streams;
 mod tls;
 mod write;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -28,7 +34,7 @@ use axum::response::Response;
 use axum::routing::{any, get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 use tower_http::decompression::RequestDecompressionLayer;
@@ -39,8 +45,11 @@ use crate::data::Databases;
 use crate::data::cache::Cache;
 use crate::data::feed::Feed;
 use crate::graphql::execute::Executor;
+use crate::graphql::subscription;
 use origins::Origins;
 use serve::Listening;
+use socket::Sockets;
+use streams::Streams;
 
 /// Answers below this are not compressed: they fit in a packet anyway.
 const WORTH_COMPRESSING: u64 = 1024;
@@ -53,6 +62,7 @@ pub struct Parts {
     pub cache: Cache,
     /// What keeps the caches true, where that is the log of a primary.
     pub feed: Option<Feed>,
+    pub subscriptions: subscription::Settings,
     pub metrics: PrometheusHandle,
     /// Whether the process has been told to stop.
     pub stopping: watch::Receiver<bool>,
@@ -64,6 +74,8 @@ struct Server {
     parts: Parts,
     origins: Origins,
     limits: Limits,
+    sockets: Sockets,
+    streams: Streams,
 }
 
 /// What is taken in.
@@ -93,17 +105,29 @@ impl Face {
     /// Serves until told to stop, then as long as requests in work take, up to a limit.
     pub async fn serve(self, listener: TcpListener) {
         let (stopping, drain) = (self.parts.stopping.clone(), self.settings.drain_timeout());
-        let router = self.router();
+        let places = Arc::new(Semaphore::new(self.parts.subscriptions.max_connections.min(Semaphore::MAX_PERMITS)));
+        let sockets = self.sockets(places.clone());
+        let router = self.router(sockets.clone(), Streams::new(places, self.parts.subscriptions.clone()));
         Listening::new(listener, self.tls, router, &self.settings).serve(stopping, drain).await;
+        // They are no requests, and have been told at the same time.
+        let _ = tokio::time::timeout(drain, sockets.ended()).await;
     }
 
-    fn router(&self) -> Router {
+    fn sockets(&self, places: Arc<Semaphore>) -> Sockets {
+        let Parts { executor, subscriptions, stopping, .. } = &self.parts;
+        let write_timeout = Duration::from_millis(self.settings.write_timeout_ms);
+        Sockets::new(executor.clone(), subscriptions.clone(), write_timeout, places, stopping.clone())
+    }
+
+    fn router(&self, sockets: Sockets, streams: Streams) -> Router {
         let settings = &self.settings;
         let timeout = Duration::from_millis(settings.body_timeout_ms);
         let body = body::Limits { bytes: settings.max_body_bytes, timeout };
         let limits = Limits { body, batch: settings.max_batch };
-        let server = Server { parts: self.parts.clone(), origins: self.origins.clone(), limits };
-        let mut graphql = any(graphql::answer)
+        let server = Server { parts: self.parts.clone(), origins: self.origins.clone(), limits, sockets, streams };
+        let mut graphql = Router::new()
+            .route("/graphql", any(graphql::answer))
+            .route("/graphql/stream", any(streams::answer))
             // What is not known is left to the handler, which says so in its own way.
             .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
             .layer(middleware::map_request(move |request| async move { body::bound(request, body) }));
@@ -111,7 +135,7 @@ impl Face {
             graphql = graphql.layer(cors).layer(middleware::from_fn(allow));
         }
         let mut router = Router::new()
-            .route("/graphql", graphql)
+            .merge(graphql)
             .route("/livez", get(probes::livez))
             .route("/readyz", get(probes::readyz))
             .route("/health", get(probes::health))

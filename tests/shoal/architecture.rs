@@ -26,9 +26,10 @@ const ARROWS: [(&str, &[&str]); 10] = [
 ];
 
 /// What only some parts may name. `app` takes a lock of the database, which is all it knows of SQL, to migrate.
-const ONLY: [(&str, &[&str]); 12] = [
+const ONLY: [(&str, &[&str]); 13] = [
     ("axum", &["http"]),
     ("async_graphql", &["graphql", "http", "data"]),
+    ("async_graphql_axum", &["http"]),
     ("sea_orm", &["graphql", "data"]),
     ("sqlx", &["data", "app::migrate"]),
     ("redis", &["data"]),
@@ -48,7 +49,7 @@ const NO_MORE: [(&str, &str, &[&str]); 3] = [
     // To name columns and to read results, never to ask: no connection, no statement, no entity's query.
     ("graphql", "sea_orm", &["ColumnTrait", "FromQueryResult", "prelude::DateTimeUtc"]),
     // The request and the answer.
-    ("http", "async_graphql", &["Request", "Response", "ServerError", "Variables", "Value"]),
+    ("http", "async_graphql", &["Data", "Executor", "Request", "Response", "ServerError", "Variables", "Value"]),
 ];
 
 /// What resolvers and rules never name: they say what they need, and what asks for it chooses a database.

@@ -97,6 +97,11 @@ impl Message {
         Self::new(Response::from_errors(vec![error::request_error(code, message)]), true)
     }
 
+    /// The server stops.
+    pub fn stopping() -> Arc<Self> {
+        Self::last(Code::Unavailable, "the server is stopping: subscribe again, and read anew")
+    }
+
     /// A copy of the response.
     pub fn response(&self) -> Response {
         let Response { errors, data, extensions, .. } = &self.response;
