@@ -30,4 +30,5 @@ mod schema;
 mod shop;
 mod smoke;
 mod statements;
+mod subscriptions;
 mod walks;
