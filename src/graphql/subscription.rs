@@ -79,6 +79,7 @@ pub enum Stage {
 /// The fields.
 pub struct Fields;
 
+/// What can be heard of as it happens.
 #[Object(name = "Subscription")]
 impl Fields {
     /// A comment that was added to a post.
