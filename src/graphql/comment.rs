@@ -12,8 +12,8 @@ use super::resource::{Load, Resource};
 use super::rows::Row;
 use super::scalars::{DateTime, DateTimeRange};
 use super::user::User;
-use crate::data::events::Topic;
 use crate::data::condition::Condition;
+use crate::data::events::Topic;
 use crate::data::list::{List, Path};
 use crate::data::{Declarations, Error, Record};
 
@@ -166,7 +166,11 @@ struct CommentLookups;
 #[Object]
 impl CommentLookups {
     /// A comment by global id.
-    async fn comment(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Row<Comment>>> {
+    async fn comment(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id.")] id: ID,
+    ) -> Result<Option<Row<Comment>>> {
         ctx.load_id(&id).await
     }
 }

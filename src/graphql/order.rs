@@ -11,8 +11,8 @@ use super::rows::Row;
 use super::scalars::{DateTime, DateTimeRange, Money};
 use super::user::User;
 use super::{id, order_item};
-use crate::data::events::Topic;
 use crate::data::condition::Condition;
+use crate::data::events::Topic;
 use crate::data::list::{List, Path};
 use crate::data::{Declarations, Error, Record};
 

@@ -13,8 +13,8 @@ use super::rows::Row;
 use super::scalars::{DateTime, DateTimeRange};
 use super::user::User;
 use super::{comment, id, tag};
-use crate::data::events::Topic;
 use crate::data::condition::Condition;
+use crate::data::events::Topic;
 use crate::data::find::{Aggregate, Bulky};
 use crate::data::list::{List, Path};
 use crate::data::{Declarations, Error, Record};
@@ -69,13 +69,17 @@ struct CommentCount {
 }
 
 /// A post was published.
-pub static PUBLISHED: LazyLock<Topic> = LazyLock::new(|| {
-    Topic::became::<post::Row>("post_published", post::Column::Status, post::Status::Published)
-});
+pub static PUBLISHED: LazyLock<Topic> =
+    LazyLock::new(|| Topic::became::<post::Row>("post_published", post::Column::Status, post::Status::Published));
 
 /// What is read of posts.
 pub fn declare(to: &mut Declarations) {
-    to.rows::<post::Row>().list(&ALL).list(&BY_AUTHOR).list(&BY_TAG).aggregate(&COMMENT_COUNT).topic::<post::Row>(&PUBLISHED);
+    to.rows::<post::Row>()
+        .list(&ALL)
+        .list(&BY_AUTHOR)
+        .list(&BY_TAG)
+        .aggregate(&COMMENT_COUNT)
+        .topic::<post::Row>(&PUBLISHED);
 }
 
 /// Something an author wrote.

@@ -12,8 +12,8 @@ use super::resource::{Load, Resource};
 use super::rows::Row;
 use super::scalars::{DateTime, Money};
 use super::{id, order_item, user};
-use crate::data::events::Topic;
 use crate::data::condition::Condition;
+use crate::data::events::Topic;
 use crate::data::find::{Aggregate, Bulky, Unique};
 use crate::data::list::{List, Path};
 use crate::data::{Declarations, Error, Record};
@@ -67,7 +67,11 @@ pub static CHANGED: LazyLock<Topic> = LazyLock::new(|| Topic::updated::<product:
 
 /// What is read of products.
 pub fn declare(to: &mut Declarations) {
-    to.rows::<product::Row>().unique::<product::Row>(product::Column::Sku).list(&ALL).aggregate(&UNITS_SOLD).topic::<product::Row>(&CHANGED);
+    to.rows::<product::Row>()
+        .unique::<product::Row>(product::Column::Sku)
+        .list(&ALL)
+        .aggregate(&UNITS_SOLD)
+        .topic::<product::Row>(&CHANGED);
 }
 
 /// Something the shop sells, or sold.
@@ -228,7 +232,11 @@ struct ProductLookups;
 #[Object]
 impl ProductLookups {
     /// A product by global id.
-    async fn product(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Row<Product>>> {
+    async fn product(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id.")] id: ID,
+    ) -> Result<Option<Row<Product>>> {
         ctx.load_id(&id).await
     }
 
