@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::cache::{self, far};
 use crate::data::databases;
+use crate::graphql::guard::Limits;
 use crate::graphql::{context, subscription};
 use crate::http;
 
@@ -70,6 +71,10 @@ impl Default for Config {
                 count_cap: 10_000,
                 max_nodes: 100,
                 document_cache_bytes: 8 << 20,
+                introspection: true,
+                suggestions: false,
+                max_price: 100_000,
+                limits: Limits::default(),
             },
             subscriptions: subscription::Settings::default(),
             // What the clients of Redis and of the log say of each node and retry, the far tier and the feed say once.

@@ -21,6 +21,9 @@
 //!     context     what lives as long as a request            execute   runs one, answers it, or subscribes
 //!     subscription  what can be subscribed to
 //!     documents   parsed documents                           error     codes, and what clients never see
+//!     guard       how large a document may be, judged before that costs anything
+//!     price       what executing it may cost, by page sizes and weights
+//!     prepare     what is found out of a request before it is executed
 //!     root        roots whose fields fail by themselves
 //!   domain     rules that span rows, each change a value; import
 //!     user, post, product, order                             text      texts that keep their rules

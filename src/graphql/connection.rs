@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Object, Result, SimpleObject, TypeName};
 
+use super::price::cost;
 use super::resource::{Load, Resource};
 use super::rows::{Row, Rows};
 use crate::data::condition::Condition;
@@ -97,6 +98,7 @@ impl<T: Resource> Connection<T> {
     }
 
     /// How many rows the whole list has. Counting stops at 10,000 by default: see totalCountExact.
+    #[graphql(directive = cost::apply(5))]
     async fn total_count(&self, ctx: &Context<'_>) -> Result<u32> {
         Ok(self.count(ctx).await?.rows)
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use entity::user;
 use serde::{Deserialize, Serialize};
 
+use super::guard::Limits;
 use super::rows::Blanks;
 use crate::data::databases::Needs;
 use crate::data::fetch::{Fetcher, Sources};
@@ -28,6 +29,14 @@ pub struct Settings {
     pub max_nodes: usize,
     /// Memory for parsed documents, in bytes of their text.
     pub document_cache_bytes: u64,
+    /// Whether clients may ask for the schema.
+    pub introspection: bool,
+    /// Whether errors name what a misspelt name may have meant.
+    pub suggestions: bool,
+    /// Highest price of a request.
+    pub max_price: u64,
+    /// How large documents and variables may be.
+    pub limits: Limits,
 }
 
 impl Settings {

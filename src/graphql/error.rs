@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ErrorExtensionValues, PathSegment, QueryPathSegment, ServerError};
+use async_graphql::{Context, ErrorExtensionValues, PathSegment, QueryPathSegment, ServerError, parser};
 
 use crate::data;
+
+/// Most errors of a request that is not executed.
+const MOST_ERRORS: usize = 50;
+/// What is shown of a message, and of a word in it, in characters.
+const MOST_OF_MESSAGE: usize = 500;
+const MOST_OF_WORD: usize = 40;
 
 /// Declares the codes of `extensions.code`, each with its name.
 macro_rules! codes {
@@ -52,6 +58,17 @@ codes! {
     TooManyOperations = "TOO_MANY_OPERATIONS",
     /// More events wait for a subscriber than may.
     SubscriberTooSlow = "SUBSCRIBER_TOO_SLOW",
+    /// The document is no GraphQL.
+    ParseFailed = "GRAPHQL_PARSE_FAILED",
+    /// It does not fit the schema.
+    ValidationFailed = "GRAPHQL_VALIDATION_FAILED",
+    /// It does not have the operation that is asked for, or does not say which of several.
+    OperationUnknown = "OPERATION_RESOLUTION_FAILURE",
+    /// The document or its variables are above a limit.
+    QueryTooLarge = "QUERY_TOO_LARGE",
+    /// Executing it would cost too much.
+    QueryTooComplex = "QUERY_TOO_COMPLEX",
+    IntrospectionDisabled = "INTROSPECTION_DISABLED",
 }
 
 impl Code {
@@ -100,10 +117,47 @@ pub fn request_error(code: Code, message: impl Into<String>) -> ServerError {
     error
 }
 
+/// The error of a text that is no document.
+///
+/// The parser's own would repeat the line in which it is wrong, however long.
+pub fn parse_error(error: parser::Error) -> ServerError {
+    let locations = error.positions().collect();
+    let message = match error {
+        parser::Error::Syntax { message, .. } => {
+            let expected = message.lines().next_back().and_then(|line| line.trim_start().strip_prefix("= "));
+            format!("syntax error: {}", expected.unwrap_or("this cannot be read"))
+        }
+        other => other.to_string(),
+    };
+    ServerError { locations, ..request_error(Code::ParseFailed, message) }
+}
+
+/// Gives the errors of a request that was not executed the codes that they lack, and keeps no more of them than anybody
+/// reads: a document may be wrong in each of its tokens.
+///
+/// async-graphql 8.0.0-rc.5 validates literals and the values of variables in one, and says so in the same words.
+pub fn refuse(errors: &mut Vec<ServerError>) {
+    errors.truncate(MOST_ERRORS);
+    for error in errors {
+        let message = &error.message;
+        let code = if message.starts_with("Invalid value for argument") {
+            Code::BadUserInput
+        } else if message.starts_with("Unknown operation named") || message.starts_with("Operation name required") {
+            Code::OperationUnknown
+        } else {
+            Code::ValidationFailed
+        };
+        let extensions = error.extensions.get_or_insert_default();
+        if extensions.get("code").is_none() {
+            extensions.set("code", code.name());
+        }
+    }
+}
+
 /// Makes an error of the executor fit for a client, and tells the log what the client is not told.
 ///
 /// async-graphql 8.0.0-rc.5 cuts the `path` of an error that bubbles out of a list at the list's index: errors of our
-/// fields bring their own path along. Its own errors have no code: they are all the document's or its variables' fault.
+/// fields bring their own path along. Its own errors in an execution have no code: an argument could not be coerced.
 pub fn finish(error: &mut ServerError, request_id: &str) {
     if let Some(fault) = error.source::<Fault>() {
         if !fault.cause.is_clients() {
@@ -115,11 +169,30 @@ pub fn finish(error: &mut ServerError, request_id: &str) {
             error.path = fault.path.clone();
         }
     }
+    error.message = brief(&error.message);
     let extensions = error.extensions.get_or_insert_default();
     if extensions.get("code").is_none() {
         extensions.set("code", Code::BadUserInput.name());
     }
     extensions.set("requestId", request_id);
+}
+
+/// A message in which no name, nor anything else that a client sent, is repeated at length.
+fn brief(message: &str) -> String {
+    let mut short = String::new();
+    let mut of_word = 0;
+    for character in message.chars().take(MOST_OF_MESSAGE) {
+        of_word = if character == '_' || character.is_alphanumeric() { of_word + 1 } else { 0 };
+        match of_word {
+            ..=MOST_OF_WORD => short.push(character),
+            of_word if of_word == MOST_OF_WORD + 1 => short.push('…'),
+            _ => {}
+        }
+    }
+    if message.chars().nth(MOST_OF_MESSAGE).is_some() {
+        short.push('…');
+    }
+    short
 }
 
 /// The code of a finished error.
@@ -141,4 +214,36 @@ fn path(ctx: &Context<'_>) -> Vec<PathSegment> {
         .collect();
     path.reverse();
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_repeated_at_length() {
+        let told = |message: &str| {
+            let mut error = ServerError::new(message, None);
+            finish(&mut error, "0123456789abcdef");
+            error.message
+        };
+        let name = "n".repeat(40);
+        assert_eq!(
+            told(&format!("Unknown field \"{name}\" on \"Query\"")),
+            format!("Unknown field \"{name}\" on \"Query\"")
+        );
+        assert_eq!(told(&format!("\"{name}n\" and \"{name}nn\"")), format!("\"{name}…\" and \"{name}…\""));
+        assert_eq!(told(&"é ".repeat(400)), format!("{}…", "é ".repeat(250)));
+        assert_eq!(told(&"é ".repeat(250)), "é ".repeat(250));
+    }
+
+    #[test]
+    fn errors_of_the_parser_repeat_nothing() {
+        let error = parse_error(parser::parse_query("{ tag(name: \"secret\" { id } }").unwrap_err());
+        assert!(error.message.starts_with("syntax error: expected "), "{}", error.message);
+        assert!(!error.message.contains("secret"), "{}", error.message);
+        assert_eq!(error.locations.len(), 1);
+        let twice = parse_error(parser::parse_query("query a { b } query a { b }").unwrap_err());
+        assert_eq!(twice.message, "operation a is defined twice");
+    }
 }

@@ -7,14 +7,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Request, Response, ValidationMode, Value};
+use async_graphql::{Request, Response, ServerError, ValidationMode, Value};
 use bytes::Bytes;
 use futures_util::FutureExt;
 
 use super::context::{RequestContext, Settings, Viewer};
-use super::documents::{self, Documents};
 use super::error::{self, Code};
-use super::{Graph, Subscriptions, graph, subscription, subscriptions, variables};
+use super::prepare::{Preparation, Prepared};
+use super::{Graph, Subscriptions, graph, prices, subscription, subscriptions};
 use crate::data::databases::Needs;
 use crate::data::events::Events;
 use crate::data::fetch::{Fetcher, Keep, Question, Sources};
@@ -36,7 +36,7 @@ struct Shared {
     graph: Graph,
     /// The same graph, for documents that are known to be valid.
     trusting: Graph,
-    documents: Documents,
+    preparation: Preparation,
     sources: Sources,
     writes: Writes,
     settings: Arc<Settings>,
@@ -76,14 +76,8 @@ pub struct Envelope {
     pub trace: bool,
     /// Whether it came in a way that must not change anything.
     pub only_reads: bool,
-}
-
-/// How a request is executed.
-#[derive(Clone, Copy, Debug, Default)]
-struct Ways {
-    trace: bool,
-    only_reads: bool,
-    is_kept: bool,
+    /// Whether the answer tells its price.
+    pub cost: bool,
 }
 
 impl Executor {
@@ -94,13 +88,13 @@ impl Executor {
         events: Events,
         bounds: &subscription::Settings,
     ) -> Self {
-        let documents = Documents::new(settings.document_cache_bytes);
         let settings = Arc::new(settings);
+        let preparation = Preparation::new(prices(), settings.clone());
         Self {
             shared: Arc::new(Shared {
-                graph: graph(ValidationMode::Strict),
-                trusting: graph(ValidationMode::Fast),
-                documents,
+                graph: graph(ValidationMode::Strict, settings.suggestions),
+                trusting: graph(ValidationMode::Fast, settings.suggestions),
+                preparation,
                 sources,
                 writes,
                 settings,
@@ -115,10 +109,10 @@ impl Executor {
     /// answer, which [`error::finish`] makes fit for a client.
     pub async fn execute(&self, request: Request, envelope: Envelope) -> Answer {
         let sources = &self.shared.sources;
-        let Envelope { latest, tokens, client, trace, only_reads } = envelope;
+        let Envelope { latest, tokens, client, trace, only_reads, cost } = envelope;
         let seen = sources.databases.recognise(&tokens).await;
         let needs = Needs::new(client, seen.position).latest(latest);
-        let question = (!latest && !trace && sources.keeps_answers()).then(|| question(&request));
+        let question = (!latest && !trace && !cost && sources.keeps_answers()).then(|| question(&request));
         if let Some(answered) = question.as_ref().and_then(|question| sources.answered(&needs, question)) {
             if let Some(comparison) = answered.comparison {
                 comparison.with(self.clone().anew(request));
@@ -126,14 +120,24 @@ impl Executor {
             let token = if seen.is_void { sources.databases.issue(None) } else { None };
             return Answer { body: Body::Written(answered.bytes), token };
         }
-        let ways = Ways { trace, only_reads, is_kept: question.is_some() };
-        let (response, done, fetcher) = self.make(request, needs, ways).await;
+        let prepared = match self.prepare(request, only_reads) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let token = if seen.is_void { sources.databases.issue(None) } else { None };
+                return Answer { token, ..Answer::refused(error) };
+            }
+        };
+        let account = cost.then(|| self.shared.preparation.account(&prepared));
+        let (mut response, done, fetcher) = self.perform(prepared, needs, trace, question.is_some()).await;
+        if let Some(account) = account {
+            response.extensions.insert("cost".to_owned(), account);
+        }
         let token = match done {
             None if !seen.is_void => None,
             done => sources.databases.issue(done),
         };
         let question = question.filter(|_| response.is_ok());
-        let keep = question.zip(fetcher).and_then(|(question, fetcher)| fetcher.keep(question));
+        let keep = question.and_then(|question| fetcher.keep(question));
         let body = match is_refused(&response) {
             true => Body::Refused(Box::new(response)),
             false => Body::Made(Box::new(response), keep),
@@ -141,29 +145,27 @@ impl Executor {
         Answer { body, token }
     }
 
-    /// Executes a request: the answer, the token of what it has done, and what it was read with if it was executed at all.
-    async fn make(
+    /// What is found out of a request before it is executed: its price is known by then.
+    fn prepare(&self, request: Request, only_reads: bool) -> Result<Prepared, ServerError> {
+        let prepared = self.shared.preparation.prepare(request)?;
+        if only_reads && prepared.operation == OperationType::Mutation {
+            return Err(error::request_error(Code::MethodNotAllowed, "a mutation must be a POST"));
+        }
+        Ok(prepared)
+    }
+
+    /// Executes a request: the answer, the token of what it has done, and what it was read with.
+    async fn perform(
         &self,
-        mut request: Request,
+        prepared: Prepared,
         needs: Needs,
-        Ways { trace, only_reads, is_kept }: Ways,
-    ) -> (Response, Option<Token>, Option<Fetcher>) {
-        let Shared { graph, trusting, documents, sources, writes, settings, .. } = &*self.shared;
-        let refused = |error| (Response::from_errors(vec![error]), None, None);
-        let document = match documents.parse(&request.query) {
-            Ok(document) => document,
-            Err(error) => return refused(error),
-        };
-        let operation = documents::operation(document.parsed(), request.operation_name.as_deref());
-        if let Err(error) = variables::check(operation, &request.variables) {
-            return refused(error);
-        }
-        let is_mutation = operation.is_some_and(|operation| operation.ty == OperationType::Mutation);
-        if is_mutation && only_reads {
-            return refused(error::request_error(Code::MethodNotAllowed, "a mutation must be a POST"));
-        }
+        trace: bool,
+        is_kept: bool,
+    ) -> (Response, Option<Token>, Fetcher) {
+        let Shared { graph, trusting, sources, writes, settings, .. } = &*self.shared;
+        let Prepared { mut request, document, operation, .. } = prepared;
         // What a mutation shows is the state that it made, or a later one.
-        let needs = needs.after_write(is_mutation);
+        let needs = needs.after_write(operation == OperationType::Mutation);
         let graph = if document.is_known_valid(&request.variables) { trusting } else { graph };
         let is_seen_whole = document.is_seen_whole(&request.variables);
         request.set_parsed_query(document.parsed().clone());
@@ -177,16 +179,27 @@ impl Executor {
         if response.is_ok() && is_seen_whole {
             document.passed();
         }
+        if is_refused(&response) {
+            error::refuse(&mut response.errors);
+        }
         if trace || needs.are_stale() {
             response.extensions.insert("shoal".to_owned(), account(trace.then_some(&ledger), &needs));
         }
-        (response, done.get(), Some(fetcher))
+        (response, done.get(), fetcher)
     }
 
     /// The bytes of the answer to a query, made of what the primary has; none if that fails.
     async fn anew(self, request: Request) -> Option<Bytes> {
-        let (response, ..) = self.make(request, Needs::default().latest(true), Ways::default()).await;
+        let prepared = self.prepare(request, true).ok()?;
+        let (response, ..) = self.perform(prepared, Needs::default().latest(true), false, false).await;
         response.is_ok().then(|| serde_json::to_vec(&response).ok().map(Bytes::from)).flatten()
+    }
+}
+
+impl Answer {
+    /// Of a request that is not executed.
+    fn refused(error: ServerError) -> Self {
+        Self { body: Body::Refused(Box::new(Response::from_errors(vec![error]))), token: None }
     }
 }
 

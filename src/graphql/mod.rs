@@ -8,9 +8,12 @@ pub mod context;
 mod documents;
 pub mod error;
 pub mod execute;
-mod id;
+pub mod guard;
+pub mod id;
 mod mutation;
 mod node;
+pub mod prepare;
+pub mod price;
 pub mod resource;
 mod root;
 mod rows;
@@ -83,18 +86,30 @@ pub type Graph = Schema<Root<Query>, Root<Mutation>, Described<Fields>>;
 type Subscriptions = Schema<Fields, EmptyMutation, EmptySubscription>;
 
 /// Builds the schema. It carries no extension: any would cost more than most fields.
-pub fn graph(validation: ValidationMode) -> Graph {
-    Schema::build(Root::default(), Root::default(), Described(Fields)).validation_mode(validation).finish()
+/// With `suggestions`, errors name what a misspelt name may have meant, which tells the schema to whoever guesses.
+pub fn graph(validation: ValidationMode, suggestions: bool) -> Graph {
+    let builder = Schema::build(Root::default(), Root::default(), Described(Fields))
+        .validation_mode(validation)
+        .limit_recursive_depth(guard::MAX_LEVELS);
+    if suggestions { builder.finish() } else { builder.disable_suggestions().finish() }
 }
 
 /// Builds what resolves events, of documents that are known to be valid.
 fn subscriptions() -> Subscriptions {
-    Schema::build(Fields, EmptyMutation, EmptySubscription).validation_mode(ValidationMode::Fast).finish()
+    Schema::build(Fields, EmptyMutation, EmptySubscription)
+        .validation_mode(ValidationMode::Fast)
+        .limit_recursive_depth(guard::MAX_LEVELS)
+        .finish()
+}
+
+/// What the fields of the graph cost.
+pub fn prices() -> price::Table {
+    price::Table::of::<Root<Query>, Root<Mutation>, Fields>()
 }
 
 /// The schema as text, sorted, so that it changes only where the graph does.
 pub fn sdl() -> String {
-    graph(ValidationMode::Strict).sdl_with_options(
+    graph(ValidationMode::Strict, false).sdl_with_options(
         async_graphql::SDLExportOptions::new()
             .sorted_fields()
             .sorted_arguments()

@@ -8,6 +8,7 @@ use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Filter, Selection, list_fields, orders};
+use super::price::cost;
 use super::resource::{Load, Resource};
 use super::rows::Row;
 use super::scalars::{DateTime, DateTimeRange};
@@ -124,6 +125,7 @@ impl PostFields {
     }
 
     /// The whole text.
+    #[graphql(directive = cost::apply(1))]
     async fn body(&self, ctx: &Context<'_>) -> Result<String> {
         let body = ctx.fetch(Bulky::<post::Row>::column(post::Column::Body), self.0.id).await?;
         body.map(|text| text.to_string()).ok_or_else(|| ctx.refuse(Error::Vanished(Post::TYPE)))
@@ -155,6 +157,7 @@ impl PostFields {
     }
 
     /// How many comments it has, exactly.
+    #[graphql(directive = cost::apply(5))]
     async fn comment_count(&self, ctx: &Context<'_>) -> Result<i64> {
         Ok(ctx.aggregate(&COMMENT_COUNT, self.0.id).await?.first().map_or(0, |found| found.count))
     }

@@ -8,6 +8,7 @@ use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Filter, Selection, list_fields, orders};
+use super::price::cost;
 use super::resource::{Load, Resource};
 use super::rows::Row;
 use super::scalars::{DateTime, Money};
@@ -121,6 +122,7 @@ impl ProductFields {
     }
 
     /// The whole description.
+    #[graphql(directive = cost::apply(1))]
     async fn description(&self, ctx: &Context<'_>) -> Result<String> {
         let text = ctx.fetch(Bulky::<product::Row>::column(product::Column::Description), self.0.id).await?;
         text.map(|text| text.to_string()).ok_or_else(|| ctx.refuse(Error::Vanished(Product::TYPE)))
@@ -152,6 +154,7 @@ impl ProductFields {
     }
 
     /// How many were sold. Cancelled orders do not count.
+    #[graphql(directive = cost::apply(5))]
     async fn units_sold(&self, ctx: &Context<'_>) -> Result<i64> {
         Ok(ctx.aggregate(&UNITS_SOLD, self.0.id).await?.first().map_or(0, |found| found.units))
     }

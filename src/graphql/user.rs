@@ -8,6 +8,7 @@ use sea_orm::{FromQueryResult, prelude::DateTimeUtc};
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Filter, Selection, list_fields, orders};
+use super::price::cost;
 use super::resource::{Load, Resource};
 use super::rows::Row;
 use super::scalars::{DateTime, Money};
@@ -144,6 +145,7 @@ impl UserFields {
     }
 
     /// Their orders at a glance, without the cancelled ones.
+    #[graphql(directive = cost::apply(5))]
     async fn order_summary(&self, ctx: &Context<'_>) -> Result<OrderSummary> {
         let by_currency = ctx.aggregate(&ORDER_SUMMARY, self.0.id).await?;
         let totals: Vec<_> = by_currency.iter().map(|row| Money::new(row.total_cents, row.currency.clone())).collect();

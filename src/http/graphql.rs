@@ -28,6 +28,8 @@ const COOKIE: &[u8] = b"; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax";
 const MAX_TOKENS: usize = 4;
 /// The header with which a client asks what its request cost.
 const TRACE: &str = "shoal-trace";
+/// The header with which a client asks for the price of its request.
+const COST: &str = "shoal-cost";
 pub const ALLOW: &str = "GET, HEAD, POST, OPTIONS";
 /// What of a request decides how it is answered.
 const VARY: HeaderValue = HeaderValue::from_static("accept, accept-encoding, authorization, cookie, shoal-token");
@@ -143,6 +145,7 @@ pub fn envelope(headers: &HeaderMap, address: SocketAddr, only_reads: bool) -> E
         tokens: tokens(headers).map(str::to_owned).collect(),
         client: client(address),
         trace: headers.contains_key(TRACE),
+        cost: headers.contains_key(COST),
         only_reads,
     }
 }

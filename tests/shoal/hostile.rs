@@ -7,12 +7,30 @@ mod bodies;
 mod cursors;
 mod documents;
 mod ids;
+mod limits;
 mod mutations;
 mod paths;
 
 use serde_json::{Value, json};
 
 use crate::support::{Answer, TestApp};
+
+/// Codes of what is the client's fault.
+const CODES: [&str; 13] = [
+    "BAD_REQUEST",
+    "BAD_USER_INPUT",
+    "NOT_FOUND",
+    "CONFLICT",
+    "GRAPHQL_PARSE_FAILED",
+    "GRAPHQL_VALIDATION_FAILED",
+    "OPERATION_RESOLUTION_FAILURE",
+    "QUERY_TOO_LARGE",
+    "QUERY_TOO_COMPLEX",
+    "INTROSPECTION_DISABLED",
+    "BATCH_TOO_LARGE",
+    "PAYLOAD_TOO_LARGE",
+    "UNSUPPORTED_MEDIA_TYPE",
+];
 
 /// Words of the inside, which no client should read.
 const INSIDE: [&str; 12] = [
@@ -28,17 +46,6 @@ const INSIDE: [&str; 12] = [
     " from \"",
     ".rs:",
     "/src/",
-];
-
-/// Codes of what is the client's own fault.
-const CODES: [&str; 7] = [
-    "BAD_REQUEST",
-    "BAD_USER_INPUT",
-    "BATCH_TOO_LARGE",
-    "CONFLICT",
-    "NOT_FOUND",
-    "PAYLOAD_TOO_LARGE",
-    "UNSUPPORTED_MEDIA_TYPE",
 ];
 
 /// Asserts that an answer is one that a client can do something with: data, or the client's own fault.

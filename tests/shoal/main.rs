@@ -17,6 +17,7 @@ mod edge;
 #[cfg(feature = "fault-points")]
 mod faults;
 mod fields;
+mod fuzz;
 mod graph;
 mod hostile;
 mod http;

@@ -43,7 +43,7 @@ struct Trail {
 }
 
 async fn walks_under_inserts(backend: Backend) {
-    let app = TestApp::empty(backend).await;
+    let app = TestApp::for_large_requests(backend).await;
     world::make(&app.database).await;
     if backend == Backend::Postgres {
         Stack::get().wait_for_replicas().await;

@@ -222,37 +222,47 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..40)
 }
 
+/// A listener, and what it has to hear.
+struct Expecting {
+    listener: Listener,
+    topic: &'static Topic,
+    key: Scalar,
+    expected: Vec<(i64, u64)>,
+    has_ended: bool,
+}
+
 proptest! {
     /// Each hears exactly what concerns them of what was committed while they listened, in its order, or is told that
     /// they do not.
     #[test]
     fn listeners_hear_everything_or_end(steps in steps()) {
         let events = told();
-        let mut listeners: Vec<(Listener, &'static Topic, Scalar, Vec<(i64, u64)>, bool)> = Vec::new();
+        let mut listeners: Vec<Expecting> = Vec::new();
         for (position, step) in (1..).zip(steps) {
             match step {
                 Step::Listen(topic, key) => {
                     let topic = topics()[topic];
                     let key = if topic.name == "read" { Scalar::Null } else { Scalar::Int(key) };
-                    listeners.push((events.listen(topic, key.clone()).unwrap(), topic, key, Vec::new(), false));
+                    let listener = events.listen(topic, key.clone()).unwrap();
+                    listeners.push(Expecting { listener, topic, key, expected: Vec::new(), has_ended: false });
                 }
                 Step::Leave(place) if place < listeners.len() => drop(listeners.remove(place)),
                 Step::Leave(_) => {}
                 Step::Commit(rows) => {
                     let changes: Vec<_> = rows.into_iter().map(|(id, old, new)| change(id, old, new)).collect();
                     commit(&events, &changes, position);
-                    for (_, topic, key, expected, _) in listeners.iter_mut().filter(|it| !it.4) {
-                        let mine = changes.iter().filter(|change| topic.concerns(change).as_ref() == Some(key));
-                        expected.extend(mine.map(|change| (i64::of(&change.key[0]).unwrap(), position)));
+                    for it in listeners.iter_mut().filter(|it| !it.has_ended) {
+                        let mine = changes.iter().filter(|change| it.topic.concerns(change).as_ref() == Some(&it.key));
+                        it.expected.extend(mine.map(|change| (i64::of(&change.key[0]).unwrap(), position)));
                     }
                 }
                 Step::Lose => {
                     events.lose(["letters"]);
-                    listeners.iter_mut().for_each(|it| it.4 = true);
+                    listeners.iter_mut().for_each(|it| it.has_ended = true);
                 }
             }
         }
-        for (mut listener, .., expected, has_ended) in listeners {
+        for Expecting { mut listener, expected, has_ended, .. } in listeners {
             let end = has_ended.then_some(Lost::NotTold);
             prop_assert_eq!(heard(&mut listener), (expected, end));
         }

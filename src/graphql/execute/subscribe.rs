@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use async_graphql::parser::types::ExecutableDocument;
+use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::{Request, Response, ServerError, Variables};
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
@@ -14,10 +14,10 @@ use crate::data::databases::Needs;
 use crate::data::events::{Event, Topic};
 use crate::data::scalar::{Key, Scalar};
 use crate::graphql::context::{RequestContext, Viewer};
-use crate::graphql::documents::operation;
+use crate::graphql::error;
+use crate::graphql::prepare::Prepared;
 use crate::graphql::subscription::Stage;
 use crate::graphql::subscription::operation::as_query;
-use crate::graphql::variables;
 
 /// What comes of an operation.
 pub enum Outcome {
@@ -37,26 +37,22 @@ struct Shown {
 impl Executor {
     /// Executes an operation of any kind. Never fails, like [`Executor::execute`].
     pub async fn operate(&self, request: Request, envelope: Envelope) -> Outcome {
-        let document = self.shared.documents.parse(&request.query);
-        let query = document.map(|document| as_query(document.parsed(), request.operation_name.as_deref()));
-        match query {
-            Ok(Ok(Some(query))) => match self.subscribe(request, query).await {
+        match self.prepare(request, envelope.only_reads) {
+            Ok(prepared) if prepared.operation == OperationType::Subscription => match self.subscribe(prepared).await {
                 Ok(subscribed) => Outcome::Events(subscribed),
                 Err(response) => Outcome::Answer(Answer { body: Body::Refused(response), token: None }),
             },
-            Ok(Err(error)) => {
-                let response = Box::new(Response::from_errors(vec![error]));
-                Outcome::Answer(Answer { body: Body::Refused(response), token: None })
-            }
-            // What is wrong with it is said there.
-            Ok(Ok(None)) | Err(_) => Outcome::Answer(self.execute(request, envelope).await),
+            Ok(prepared) => Outcome::Answer(self.execute(prepared.request, envelope).await),
+            Err(error) => Outcome::Answer(Answer::refused(error)),
         }
     }
 
-    /// Subscribes with an operation that reads `query` as a query.
-    async fn subscribe(&self, request: Request, query: ExecutableDocument) -> Result<Subscribed, Box<Response>> {
+    async fn subscribe(&self, prepared: Prepared) -> Result<Subscribed, Box<Response>> {
         let refused = |error: ServerError| Box::new(Response::from_errors(vec![error]));
-        self.validate(&request).await?;
+        let name = prepared.request.operation_name.as_deref();
+        let query = as_query(prepared.document.parsed(), name).map_err(refused)?;
+        self.validate(&prepared).await?;
+        let request = prepared.request;
         let identity = identity(&request);
         let shown = Shown { executor: self.clone(), query, variables: request.variables };
         let stage = Arc::new(Stage::Begins(OnceLock::new()));
@@ -69,19 +65,17 @@ impl Executor {
     }
 
     /// Validates an operation against the graph, once for a document where that says everything.
-    async fn validate(&self, request: &Request) -> Result<(), Box<Response>> {
-        let refused = |error: ServerError| Box::new(Response::from_errors(vec![error]));
-        let document = self.shared.documents.parse(&request.query).map_err(refused)?;
-        let name = request.operation_name.as_deref();
-        variables::check(operation(document.parsed(), name), &request.variables).map_err(refused)?;
+    async fn validate(&self, prepared: &Prepared) -> Result<(), Box<Response>> {
+        let Prepared { request, document, .. } = prepared;
         if document.is_known_valid(&request.variables) {
             return Ok(());
         }
         let mut same = Request::new(&request.query).variables(request.variables.clone());
-        same.operation_name = name.map(str::to_owned);
+        same.operation_name.clone_from(&request.operation_name);
         same.set_parsed_query(document.parsed().clone());
         // There are no events in it, and so nothing but what is wrong.
-        if let Some(response) = self.shared.graph.execute_stream(same).next().await {
+        if let Some(mut response) = self.shared.graph.execute_stream(same).next().await {
+            error::refuse(&mut response.errors);
             return Err(Box::new(response));
         }
         if document.is_seen_whole(&request.variables) {

@@ -8,7 +8,8 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Positioned, ServerError};
 
-use crate::graphql::documents::placed_operation;
+use crate::graphql::documents::operation;
+use crate::graphql::error::{Code, request_error};
 
 /// The fields at the root of an operation.
 #[derive(Default)]
@@ -21,15 +22,12 @@ struct Roots<'a> {
     is_conditional: bool,
 }
 
-/// The subscription that a request means, alone, as a query; none if it means something else.
+/// The subscription that a request means, alone, as a query.
 ///
 /// # Errors
 /// If it is not about one thing: <https://spec.graphql.org/draft/#sec-Single-Root-Field>
-pub fn as_query(document: &ExecutableDocument, name: Option<&str>) -> Result<Option<ExecutableDocument>, ServerError> {
-    let operation = placed_operation(document, name);
-    let Some(operation) = operation.filter(|operation| operation.node.ty == OperationType::Subscription) else {
-        return Ok(None);
-    };
+pub fn as_query(document: &ExecutableDocument, name: Option<&str>) -> Result<ExecutableDocument, ServerError> {
+    let operation = operation(document, name)?;
     let mut roots = Roots::default();
     roots.collect(document, &operation.node.selection_set.node);
     let fault = match roots.keys.len() {
@@ -39,14 +37,14 @@ pub fn as_query(document: &ExecutableDocument, name: Option<&str>) -> Result<Opt
         0 | 1 => {
             let mut query = operation.clone();
             query.node.ty = OperationType::Query;
-            return Ok(Some(ExecutableDocument {
+            return Ok(ExecutableDocument {
                 operations: DocumentOperations::Single(query),
                 fragments: document.fragments.clone(),
-            }));
+            });
         }
         _ => "a subscription must have one field at its root",
     };
-    Err(ServerError::new(fault, Some(operation.pos)))
+    Err(ServerError { locations: vec![operation.pos], ..request_error(Code::ValidationFailed, fault) })
 }
 
 impl<'a> Roots<'a> {
@@ -80,8 +78,8 @@ fn is_conditional(directives: &[Positioned<Directive>]) -> bool {
 mod tests {
     use async_graphql::parser::parse_query;
 
-    fn as_query(document: &str, name: Option<&str>) -> Result<bool, String> {
-        super::as_query(&parse_query(document).unwrap(), name).map(|found| found.is_some()).map_err(|e| e.message)
+    fn as_query(document: &str, name: Option<&str>) -> Result<(), String> {
+        super::as_query(&parse_query(document).unwrap(), name).map(drop).map_err(|error| error.message)
     }
 
     #[test]
@@ -95,7 +93,7 @@ mod tests {
             "subscription { ... on Subscription { a } ...F } fragment F on Subscription { a ...F }",
             "subscription { a { b @skip(if: true) __typename } }",
         ] {
-            assert_eq!(as_query(document, None), Ok(true), "{document}");
+            assert_eq!(as_query(document, None), Ok(()), "{document}");
         }
         for (document, fault) in [
             ("subscription { a b }", "one field"),
@@ -113,11 +111,8 @@ mod tests {
     #[test]
     fn the_operation_that_is_meant_counts() {
         let document = "query Q { a } subscription S { a } subscription T { a b }";
-        assert_eq!(as_query(document, Some("Q")), Ok(false));
-        assert_eq!(as_query(document, Some("S")), Ok(true));
-        assert!(as_query(document, Some("T")).is_err());
-        assert_eq!(as_query(document, Some("U")), Ok(false));
-        assert_eq!(as_query(document, None), Ok(false));
-        assert_eq!(as_query("{ a }", None), Ok(false));
+        assert_eq!(as_query(document, Some("S")), Ok(()));
+        assert!(as_query(document, Some("T")).unwrap_err().contains("one field"));
+        assert!(as_query(document, Some("U")).unwrap_err().contains("no operation"));
     }
 }

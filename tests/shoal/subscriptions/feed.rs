@@ -33,7 +33,7 @@ async fn what_others_write_is_heard_through_every_instance() {
     for socket in &mut sockets {
         assert_eq!(socket.event("user").await, named("by psql"));
         // The two are of different operations, whose events may overtake each other.
-        let mut last = vec![socket.receive().await, socket.receive().await];
+        let mut last = [socket.receive().await, socket.receive().await];
         last.sort_by_key(|message| message["id"].to_string());
         assert_eq!(last[0]["payload"]["data"], json!({ "postPublished": { "title": "told" } }));
         assert_eq!(last[1]["payload"]["data"], named("the last"));

@@ -86,27 +86,29 @@ async fn what_is_asked_of_an_event_is_like_a_query(backend: Backend) {
     assert_eq!(event["changed"]["name"], "Like a Query");
 }
 
+const INVALID: &str = "GRAPHQL_VALIDATION_FAILED";
+
 async fn an_operation_is_about_one_thing(backend: Backend) {
     let app = TestApp::demo(backend).await;
     app.caches().await;
     let mut socket = Socket::open(&app).await;
-    for (query, variables) in [
-        (r#"subscription { postPublished { id } userUpdated(id: "VXNlcjox") { id } }"#, json!({})),
-        ("subscription { __typename }", json!({})),
-        ("subscription { postPublished @skip(if: false) { id } }", json!({})),
-        ("subscription { nothing { id } }", json!({})),
-        ("subscription { postPublished { nothing } }", json!({})),
-        ("subscription { postPublished }", json!({})),
-        ("subscription { ...F }", json!({})),
-        ("subscription { userUpdated { id } }", json!({})),
-        ("subscription { userUpdated(id: \"nonsense\") { id } }", json!({})),
-        ("subscription { userUpdated(id: \"UG9zdDox\") { id } }", json!({})),
-        ("subscription($id: ID!) { userUpdated(id: $id) { id } }", json!({})),
-        ("subscription($id: ID!) { userUpdated(id: $id) { id } }", json!({ "id": {} })),
-        ("subscription {", json!({})),
+    for (query, variables, code) in [
+        (r#"subscription { postPublished { id } userUpdated(id: "VXNlcjox") { id } }"#, json!({}), INVALID),
+        ("subscription { __typename }", json!({}), INVALID),
+        ("subscription { postPublished @skip(if: false) { id } }", json!({}), INVALID),
+        ("subscription { nothing { id } }", json!({}), INVALID),
+        ("subscription { postPublished { nothing } }", json!({}), INVALID),
+        ("subscription { postPublished }", json!({}), INVALID),
+        ("subscription { ...F }", json!({}), INVALID),
+        ("subscription { userUpdated { id } }", json!({}), INVALID),
+        ("subscription { userUpdated(id: \"nonsense\") { id } }", json!({}), "BAD_USER_INPUT"),
+        ("subscription { userUpdated(id: \"UG9zdDox\") { id } }", json!({}), "BAD_USER_INPUT"),
+        ("subscription($id: ID!) { userUpdated(id: $id) { id } }", json!({}), "BAD_USER_INPUT"),
+        ("subscription($id: ID!) { userUpdated(id: $id) { id } }", json!({ "id": {} }), "BAD_USER_INPUT"),
+        ("subscription {", json!({}), "GRAPHQL_PARSE_FAILED"),
     ] {
         socket.subscribe("bad", query, variables).await;
-        assert_eq!(socket.error("bad").await, "BAD_USER_INPUT", "{query}");
+        assert_eq!(socket.error("bad").await, code, "{query}");
     }
     // Without a stream, there is nothing to be had.
     let refused = app.ask(&json!({ "query": USER })).await.json;

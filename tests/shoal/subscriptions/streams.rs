@@ -88,7 +88,10 @@ async fn an_operation_has_a_stream_of_its_own(backend: Backend) {
     assert_eq!(query.event().await, complete());
     let mut invalid = post(&app, events, &json!({ "query": "subscription { nothing }" })).await;
     let (name, data) = invalid.event().await;
-    assert_eq!((name.as_str(), &data["errors"][0]["extensions"]["code"]), ("next", &json!("BAD_USER_INPUT")));
+    assert_eq!(
+        (name.as_str(), &data["errors"][0]["extensions"]["code"]),
+        ("next", &json!("GRAPHQL_VALIDATION_FAILED"))
+    );
     assert_eq!(invalid.event().await, complete());
     // As a browser's EventSource does, which can only GET.
     let url = reqwest::Url::parse_with_params(&app.at("/graphql"), [("query", USER)]).unwrap();

@@ -12,6 +12,16 @@ use super::stack::{Backend, Database, command};
 /// What tells a server to do without caches: for tests that look at what it asks its databases.
 pub const CACHES_OFF: (&str, &str) = ("SHOAL_CACHE__OFF", "true");
 
+/// What allows larger requests than people write: for tests that ask for everything at once.
+pub const LARGE_REQUESTS: [(&str, &str); 6] = [
+    ("SHOAL_GRAPHQL__MAX_PRICE", "1000000000"),
+    ("SHOAL_GRAPHQL__LIMITS__TOKENS", "50000"),
+    ("SHOAL_GRAPHQL__LIMITS__ROOT_FIELDS", "1000"),
+    ("SHOAL_GRAPHQL__LIMITS__ALIASES", "1000"),
+    ("SHOAL_GRAPHQL__LIMITS__VARIABLES", "1000"),
+    ("SHOAL_GRAPHQL__LIMITS__DIRECTIVES", "1000"),
+];
+
 /// A running server. It is killed when this is dropped.
 pub struct TestApp {
     pub database: Arc<Database>,
@@ -44,6 +54,11 @@ impl TestApp {
     /// A server on a database of its own with nothing in it.
     pub async fn empty(backend: Backend) -> Self {
         Self::start(Arc::new(Database::empty(backend).await), &[]).await
+    }
+
+    /// The same, for requests of any size.
+    pub async fn for_large_requests(backend: Backend) -> Self {
+        Self::start(Arc::new(Database::empty(backend).await), &LARGE_REQUESTS).await
     }
 
     /// The same, with replicas that may answer whatever is not asked for with a token, until it is dropped: they lag behind

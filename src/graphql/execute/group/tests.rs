@@ -22,7 +22,7 @@ struct Counted(Arc<AtomicUsize>);
 impl Show for Counted {
     async fn show(&self, event: &Event) -> Option<Response> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        (event.position.0 % 2 == 0).then(|| Response::new(Value::from(event.position.0)))
+        event.position.0.is_multiple_of(2).then(|| Response::new(Value::from(event.position.0)))
     }
 }
 
