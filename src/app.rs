@@ -17,8 +17,12 @@ use crate::data::cache::{Far, Invalidate};
 use crate::data::events::Events;
 use crate::data::feed::Feed;
 use crate::data::fetch::Sources;
+use crate::data::quota::Quota;
+use crate::data::texts::Texts;
 use crate::data::write::{CountChanges, Writes};
-use crate::graphql::execute::Executor;
+use crate::graphql::execute::admission::Admission;
+use crate::graphql::execute::{Executor, Means};
+use crate::graphql::persisted::{self, Manifest, Named, Trust};
 use crate::http::{self, Face, Parts};
 use crate::{domain, graphql, telemetry};
 
@@ -48,7 +52,11 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     let databases = Databases::open(&config.database).await?;
     databases.watch(&config.token).await?;
     let far = Far::open(&config.redis)?;
-    let (sources, dirty) = Sources::open(databases.clone(), graphql::declarations(), config.cache.clone(), far)?;
+    // Of what in Redis is the same for all histories and layouts.
+    let prefix = format!("shoal:{}", config.cache.namespace);
+    let named = named(&config, far.clone(), &prefix)?;
+    let (sources, dirty) =
+        Sources::open(databases.clone(), graphql::declarations(), config.cache.clone(), far.clone())?;
     let cache = sources.cache.clone();
     let events = Events::default();
     // An embedded database has no log: who writes tells.
@@ -59,9 +67,17 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     let invalidate = Invalidate { cache: cache.clone(), alone };
     let writes = Writes::new(databases.clone(), Arc::new((invalidate, CountChanges)));
     let feed = Feed::start(&databases, &cache, &events, dirty)?;
+    let means = Means {
+        sources,
+        writes,
+        events,
+        named,
+        quota: Quota::new(config.rate.clone(), far, &format!("{prefix}:rate")),
+        admission: Admission::new(config.admission.clone()),
+    };
     let (stop, stopping) = watch::channel(false);
     let parts = Parts {
-        executor: Executor::new(sources, writes, config.graphql.clone(), events, &config.subscriptions),
+        executor: Executor::new(means, config.graphql.clone(), &config.subscriptions),
         databases: databases.clone(),
         cache,
         feed,
@@ -104,6 +120,22 @@ pub async fn import(config: Config, from: domain::import::From) -> Result<(), Fa
     }
     migrate::ensure(&config, false).await?;
     embedded::import(&config, from).await
+}
+
+/// The documents that are known by name.
+fn named(config: &Config, far: Option<Far>, prefix: &str) -> Result<Named, Failure> {
+    let manifest = match &config.documents.manifests {
+        Some(directory) => Manifest::read(directory)?,
+        None => Manifest::default(),
+    };
+    if config.documents.trusted != Trust::Off && manifest.is_empty() {
+        return Err(persisted::Failure::Nothing.into());
+    }
+    if !manifest.is_empty() {
+        tracing::info!(documents = manifest.len(), "documents are known by name");
+    }
+    let texts = Texts::new(far, &format!("{prefix}:document"), config.graphql.document_cache_bytes);
+    Ok(Named::new(&config.documents, manifest, texts))
 }
 
 /// Until there is identity, whoever reaches the server may do everything.

@@ -11,9 +11,10 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::data::cache::{self, far};
-use crate::data::databases;
+use crate::data::{databases, quota};
+use crate::graphql::execute::admission;
 use crate::graphql::guard::Limits;
-use crate::graphql::{context, subscription};
+use crate::graphql::{context, persisted, subscription};
 use crate::http;
 
 /// All settings.
@@ -26,6 +27,9 @@ pub struct Config {
     pub cache: cache::Settings,
     pub token: databases::TokenSettings,
     pub graphql: context::Settings,
+    pub documents: persisted::Settings,
+    pub admission: admission::Settings,
+    pub rate: quota::Settings,
     pub subscriptions: subscription::Settings,
     pub log: Log,
     /// The step of a write at which a test stops the process.
@@ -70,12 +74,16 @@ impl Default for Config {
                 max_page_size: 100,
                 count_cap: 10_000,
                 max_nodes: 100,
+                timeout_ms: 10_000,
                 document_cache_bytes: 8 << 20,
                 introspection: true,
                 suggestions: false,
                 max_price: 100_000,
                 limits: Limits::default(),
             },
+            documents: persisted::Settings::default(),
+            admission: admission::Settings::default(),
+            rate: quota::Settings::default(),
             subscriptions: subscription::Settings::default(),
             // What the clients of Redis and of the log say of each node and retry, the far tier and the feed say once.
             log: Log {

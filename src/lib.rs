@@ -14,16 +14,19 @@
 //!   telemetry  logs and metrics       progress  a bar for imports
 //!   http       GraphQL over HTTP, probes, metrics, GraphiQL from the binary
 //!     serve, activity   connections, each watched: bounded in number and in time       tls      of the server's own port
-//!     accept, params, body, origins   what may come in, and from whose pages           write, refusal   what goes out
+//!     accept, params, body            what may come in      origins, address   from whose pages, and from where
+//!     write, refusal                  what goes out         socket, sse, multipart, streams   subscriptions
 //!   graphql    the graph: one file for each resource, and
 //!     mutation    what can be changed, one file for each resource; all that is wrong with an input, at once
 //!     connection  Relay connections, once for all lists     resource  what a resolver may ask for
-//!     context     what lives as long as a request            execute   runs one, answers it, or subscribes
+//!     context     what lives as long as a request            execute   runs one, answers it, or subscribes;
+//!                                                                      admission: how many at once
 //!     subscription  what can be subscribed to
 //!     documents   parsed documents                           error     codes, and what clients never see
 //!     guard       how large a document may be, judged before that costs anything
 //!     price       what executing it may cost, by page sizes and weights
 //!     prepare     what is found out of a request before it is executed
+//!     persisted   documents that a request only names: by their hash, or of a manifest
 //!     root        roots whose fields fail by themselves
 //!   domain     rules that span rows, each change a value; import
 //!     user, post, product, order                             text      texts that keep their rules
@@ -36,7 +39,8 @@
 //!     fetch      from wherever a value may come: near, far, a database; one flight for equal loads
 //!     cache      the tiers, what they keep and for how long       declared, table  what a change touches
 //!     coherence  stamp and fence: the rule, pure                  feed   the log of the primary, which raises fences
-//!     events     who hears of what was committed
+//!     events     who hears of what was committed         texts, quota   texts by their hash, and what each client
+//!                                                        may ask for, kept in Redis for all instances
 //!     loader     batching within a request, dispatched at quiescence
 //!     databases  primary and replicas: begin(), read(needs); who is how far, who answers
 //!     position   places in a history, and the tokens that carry them

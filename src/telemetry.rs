@@ -81,6 +81,10 @@ pub fn metrics() -> Result<PrometheusHandle, Box<dyn std::error::Error + Send + 
     describe_gauge!("shoal_subscriptions", "Subscriptions open");
     describe_gauge!("shoal_sockets", "WebSockets open");
     describe_counter!("shoal_subscriptions_cut_total", "Subscriptions ended before their subscribers did, by reason");
+    describe_counter!("shoal_rate_limited_total", "Requests of clients that had asked for too much");
+    describe_counter!("shoal_requests_turned_away_total", "Requests that found too many others in work");
+    describe_counter!("shoal_requests_timed_out_total", "Executions given up because they took too long");
+    describe_counter!("shoal_documents_not_trusted_total", "Requests with a document that no manifest has");
     describe_counter!("shoal_pool_waits_total", "Waits for a connection, by node");
     describe_histogram!("shoal_batch_keys", Unit::Count, "Keys loaded together, by source and kind");
     describe_gauge!("shoal_pool_connections", "Connections open, by node");

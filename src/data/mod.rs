@@ -26,11 +26,13 @@ pub mod list;
 pub mod loader;
 pub mod page;
 pub mod position;
+pub mod quota;
 pub mod record;
 pub mod scalar;
 pub mod secret;
 pub mod sql;
 pub mod table;
+pub mod texts;
 mod thread;
 pub mod write;
 

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use std::time::Duration;
+
 use entity::user;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,8 @@ pub struct Settings {
     pub count_cap: u32,
     /// Most ids that `nodes` takes.
     pub max_nodes: usize,
+    /// How long a request may be executed, in milliseconds.
+    pub timeout_ms: u64,
     /// Memory for parsed documents, in bytes of their text.
     pub document_cache_bytes: u64,
     /// Whether clients may ask for the schema.
@@ -40,6 +44,10 @@ pub struct Settings {
 }
 
 impl Settings {
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
     pub fn page_limits(&self) -> PageLimits {
         PageLimits { default: self.page_size, max: self.max_page_size }
     }

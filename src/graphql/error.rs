@@ -1,8 +1,9 @@
 //! What a client sees of a failure: a code, a sentence, a request id. Never a cause, a SQL text or a path on a disk.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use async_graphql::{Context, ErrorExtensionValues, PathSegment, QueryPathSegment, ServerError, parser};
+use async_graphql::{Context, ErrorExtensionValues, PathSegment, QueryPathSegment, ServerError, Value, parser};
 
 use crate::data;
 
@@ -11,6 +12,8 @@ const MOST_ERRORS: usize = 50;
 /// What is shown of a message, and of a word in it, in characters.
 const MOST_OF_MESSAGE: usize = 500;
 const MOST_OF_WORD: usize = 40;
+/// Tells clients of GraphQL what the header tells those of HTTP.
+const RETRY_AFTER: &str = "retryAfter";
 
 /// Declares the codes of `extensions.code`, each with its name.
 macro_rules! codes {
@@ -54,6 +57,18 @@ codes! {
     PayloadTooLarge = "PAYLOAD_TOO_LARGE",
     UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE",
     BatchTooLarge = "BATCH_TOO_LARGE",
+    /// The client asks for more than it may.
+    RateLimited = "RATE_LIMITED",
+    /// It took too long, and was given up.
+    Timeout = "TIMEOUT",
+    /// The document that is named is not known here: it has to be sent.
+    PersistedQueryNotFound = "PERSISTED_QUERY_NOT_FOUND",
+    /// Documents have to be sent.
+    PersistedQueryNotSupported = "PERSISTED_QUERY_NOT_SUPPORTED",
+    /// It was sent, and is another than is named.
+    PersistedQueryMismatch = "PERSISTED_QUERY_MISMATCH",
+    /// It is none of those that are trusted.
+    QueryNotInSafelist = "QUERY_NOT_IN_SAFELIST",
     /// More operations at once than a connection may have.
     TooManyOperations = "TOO_MANY_OPERATIONS",
     /// More events wait for a subscriber than may.
@@ -115,6 +130,23 @@ pub fn request_error(code: Code, message: impl Into<String>) -> ServerError {
     let mut error = ServerError::new(message, None);
     error.extensions.get_or_insert_default().set("code", code.name());
     error
+}
+
+/// The client has to wait for so long.
+pub fn rate_limited(wait: Duration) -> ServerError {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let mut error = request_error(Code::RateLimited, format!("too much was asked for: try again in {seconds} s"));
+    error.extensions.get_or_insert_default().set(RETRY_AFTER, seconds);
+    error
+}
+
+/// After how many seconds what an error is about may be tried again, if that is of use.
+pub fn retry_after(error: &ServerError) -> Option<u64> {
+    let extensions = error.extensions.as_ref()?;
+    match extensions.get(RETRY_AFTER) {
+        Some(Value::Number(seconds)) => seconds.as_u64(),
+        _ => (code(error) == Code::Unavailable.name()).then_some(1),
+    }
 }
 
 /// The error of a text that is no document.
@@ -198,7 +230,7 @@ fn brief(message: &str) -> String {
 /// The code of a finished error.
 pub fn code(error: &ServerError) -> String {
     match error.extensions.as_ref().and_then(|extensions| extensions.get("code")) {
-        Some(async_graphql::Value::String(code)) => code.clone(),
+        Some(Value::String(code)) => code.clone(),
         _ => Code::Internal.name().to_owned(),
     }
 }

@@ -1,18 +1,24 @@
 //! Executes one request: a context for its loads, the drive that batches them, an answer fit for a client.
 
+pub mod admission;
 mod group;
 mod subscribe;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response, ServerError, ValidationMode, Value};
 use bytes::Bytes;
 use futures_util::FutureExt;
+use metrics::counter;
 
 use super::context::{RequestContext, Settings, Viewer};
 use super::error::{self, Code};
+use super::persisted::Named;
 use super::prepare::{Preparation, Prepared};
 use super::{Graph, Subscriptions, graph, prices, subscription, subscriptions};
 use crate::data::databases::Needs;
@@ -21,7 +27,9 @@ use crate::data::fetch::{Fetcher, Keep, Question, Sources};
 use crate::data::ledger::{Batch, Ledger};
 use crate::data::loader::Loaders;
 use crate::data::position::Token;
+use crate::data::quota::Quota;
 use crate::data::write::Writes;
+use admission::Admission;
 use group::Groups;
 pub use group::{Message, Subscribed};
 pub use subscribe::Outcome;
@@ -37,13 +45,22 @@ struct Shared {
     /// The same graph, for documents that are known to be valid.
     trusting: Graph,
     preparation: Preparation,
-    sources: Sources,
-    writes: Writes,
     settings: Arc<Settings>,
-    /// What resolves events, where they come from, and who gets them.
+    means: Means,
+    /// What resolves events, and who gets them.
     subscriptions: Subscriptions,
-    events: Events,
     groups: Groups,
+}
+
+/// What requests are executed with.
+pub struct Means {
+    pub sources: Sources,
+    pub writes: Writes,
+    pub events: Events,
+    /// Documents that are known by name.
+    pub named: Named,
+    pub quota: Quota,
+    pub admission: Admission,
 }
 
 /// What a client gets.
@@ -64,14 +81,14 @@ pub enum Body {
 }
 
 /// What comes with a request besides its document.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Envelope {
     /// Whether the client wants the latest state.
     pub latest: bool,
     /// The tokens that it brought.
     pub tokens: Vec<String>,
-    /// Tells clients apart.
-    pub client: u64,
+    /// Where it comes from.
+    pub client: IpAddr,
     /// Whether the answer tells what it cost.
     pub trace: bool,
     /// Whether it came in a way that must not change anything.
@@ -81,13 +98,7 @@ pub struct Envelope {
 }
 
 impl Executor {
-    pub fn new(
-        sources: Sources,
-        writes: Writes,
-        settings: Settings,
-        events: Events,
-        bounds: &subscription::Settings,
-    ) -> Self {
+    pub fn new(means: Means, settings: Settings, bounds: &subscription::Settings) -> Self {
         let settings = Arc::new(settings);
         let preparation = Preparation::new(prices(), settings.clone());
         Self {
@@ -95,11 +106,9 @@ impl Executor {
                 graph: graph(ValidationMode::Strict, settings.suggestions),
                 trusting: graph(ValidationMode::Fast, settings.suggestions),
                 preparation,
-                sources,
-                writes,
                 settings,
+                means,
                 subscriptions: subscriptions(),
-                events,
                 groups: Groups::new(bounds.max, bounds.queue),
             }),
         }
@@ -107,21 +116,50 @@ impl Executor {
 
     /// Answers a request, from what was kept of an equal one if that may be served. Never fails: what goes wrong is in the
     /// answer, which [`error::finish`] makes fit for a client.
-    pub async fn execute(&self, request: Request, envelope: Envelope) -> Answer {
-        let sources = &self.shared.sources;
+    pub async fn execute(&self, mut request: Request, envelope: Envelope) -> Answer {
+        match self.take_up(&mut request, &envelope).await {
+            Ok(is_new) => self.answer(request, envelope, is_new).await,
+            Err(error) => Answer::refused(error),
+        }
+    }
+
+    /// Gives a request the document that it names; whether that is to be kept for others to name.
+    async fn take_up(&self, request: &mut Request, envelope: &Envelope) -> Result<bool, ServerError> {
+        self.charge(envelope.client, 1).await?;
+        self.shared.means.named.resolve(request).await
+    }
+
+    /// Lets a client pay, where there is a limit to what it may ask for.
+    async fn charge(&self, client: IpAddr, price: u64) -> Result<(), ServerError> {
+        self.shared.means.quota.take(client, price).await.map_err(error::rate_limited)
+    }
+
+    async fn answer(&self, request: Request, envelope: Envelope, is_new: bool) -> Answer {
+        let Means { sources, named, admission, .. } = &self.shared.means;
         let Envelope { latest, tokens, client, trace, only_reads, cost } = envelope;
         let seen = sources.databases.recognise(&tokens).await;
-        let needs = Needs::new(client, seen.position).latest(latest);
+        let needs = Needs::new(number(client), seen.position).latest(latest);
         let question = (!latest && !trace && !cost && sources.keeps_answers()).then(|| question(&request));
         if let Some(answered) = question.as_ref().and_then(|question| sources.answered(&needs, question)) {
+            if is_new {
+                named.keep(&request.query);
+            }
             if let Some(comparison) = answered.comparison {
                 comparison.with(self.clone().anew(request));
             }
             let token = if seen.is_void { sources.databases.issue(None) } else { None };
             return Answer { body: Body::Written(answered.bytes), token };
         }
-        let prepared = match self.prepare(request, only_reads) {
-            Ok(prepared) => prepared,
+        let let_in = async {
+            let prepared = self.prepare(request, only_reads)?;
+            if is_new {
+                named.keep(&prepared.request.query);
+            }
+            self.charge(client, prepared.price.saturating_sub(1)).await?;
+            Ok((prepared, admission.enter().await?))
+        };
+        let (prepared, _place) = match let_in.await {
+            Ok(let_in) => let_in,
             Err(error) => {
                 let token = if seen.is_void { sources.databases.issue(None) } else { None };
                 return Answer { token, ..Answer::refused(error) };
@@ -162,7 +200,8 @@ impl Executor {
         trace: bool,
         is_kept: bool,
     ) -> (Response, Option<Token>, Fetcher) {
-        let Shared { graph, trusting, sources, writes, settings, .. } = &*self.shared;
+        let Shared { graph, trusting, settings, means, .. } = &*self.shared;
+        let Means { sources, writes, .. } = means;
         let Prepared { mut request, document, operation, .. } = prepared;
         // What a mutation shows is the state that it made, or a later one.
         let needs = needs.after_write(operation == OperationType::Mutation);
@@ -175,7 +214,7 @@ impl Executor {
         if !is_kept {
             fetcher.forgets();
         }
-        let mut response = run(graph.execute(request.data(context)), &loaders).await;
+        let mut response = run(graph.execute(request.data(context)), &loaders, settings.timeout()).await;
         if response.is_ok() && is_seen_whole {
             document.passed();
         }
@@ -203,14 +242,29 @@ impl Answer {
     }
 }
 
-/// Runs an execution to its end, whatever happens in it.
-async fn run(execution: impl Future<Output = Response>, loaders: &Loaders) -> Response {
+/// Runs an execution to its end, whatever happens in it, unless it takes too long: then its reads are given up, while what
+/// it writes is done or not.
+async fn run(execution: impl Future<Output = Response>, loaders: &Loaders, timeout: Duration) -> Response {
     // Tokio's cooperative budget would split batches of more than 128 keys.
     let execution = tokio::task::unconstrained(execution);
-    AssertUnwindSafe(loaders.drive(execution)).catch_unwind().await.unwrap_or_else(|_| {
+    let execution = AssertUnwindSafe(loaders.drive(execution)).catch_unwind();
+    let failed = |code, message: String| Response::from_errors(vec![error::request_error(code, message)]);
+    match tokio::time::timeout(timeout, execution).await {
+        Ok(Ok(response)) => response,
         // The panic hook has logged it.
-        Response::from_errors(vec![error::request_error(Code::Internal, "internal error")])
-    })
+        Ok(Err(_)) => failed(Code::Internal, "internal error".to_owned()),
+        Err(_) => {
+            counter!("shoal_requests_timed_out_total").increment(1);
+            failed(Code::Timeout, format!("the request took longer than {} ms", timeout.as_millis()))
+        }
+    }
+}
+
+/// Tells clients apart, in the same way in all processes.
+fn number(client: IpAddr) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    client.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Whether there was no execution: what goes wrong in one has a path.
@@ -253,4 +307,25 @@ fn shown(batch: Batch) -> serde_json::Value {
         "statements": batch.statements,
         "milliseconds": batch.duration.as_secs_f64() * 1000.0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    async fn outcome(execution: impl Future<Output = Response>, timeout: Duration) -> String {
+        let response = run(execution, &Loaders::default(), timeout).await;
+        assert!(is_refused(&response));
+        let [error] = &response.errors[..] else { panic!("{:?}", response.errors) };
+        assert!(!error.message.contains("secret"), "{}", error.message);
+        error::code(error)
+    }
+
+    #[tokio::test]
+    async fn what_panics_or_does_not_end_is_one_error() {
+        assert_eq!(outcome(async { panic!("a secret") }, LONG).await, "INTERNAL");
+        assert_eq!(outcome(std::future::pending(), Duration::from_millis(1)).await, "TIMEOUT");
+    }
 }

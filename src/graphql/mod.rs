@@ -12,6 +12,7 @@ pub mod guard;
 pub mod id;
 mod mutation;
 mod node;
+pub mod persisted;
 pub mod prepare;
 pub mod price;
 pub mod resource;

@@ -1,7 +1,6 @@
 //! GraphQL over HTTP: an operation by POST, a query by GET, several in a batch.
 //! <https://graphql.github.io/graphql-over-http/draft/>
 
-use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -78,10 +77,10 @@ async fn respond(
         params::check_content_type(&parts.headers)?;
         Asked::of_body(&body, server.limits.batch)?
     };
-    let envelope = envelope(&parts.headers, address, is_read);
+    let envelope = envelope(server, &parts.headers, address, is_read);
     match asked {
         Asked::One(params) => {
-            let (request, _) = params.request()?;
+            let request = params.request()?;
             let executor = &server.parts.executor;
             let Answer { body, token } = match accepted.stream {
                 None => executor.execute(request, envelope).await,
@@ -123,7 +122,7 @@ async fn open_socket(
         let message = "a page of this origin may not open a WebSocket";
         return Err(Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, message));
     }
-    let envelope = envelope(request.headers(), address, false);
+    let envelope = envelope(server, request.headers(), address, false);
     server.sockets.open(request, envelope, request_id).await
 }
 
@@ -139,11 +138,11 @@ fn show(server: &Server, stream: Stream, subscribed: Subscribed) -> Response {
 }
 
 /// What comes with a request besides its document.
-pub fn envelope(headers: &HeaderMap, address: SocketAddr, only_reads: bool) -> Envelope {
+pub fn envelope(server: &Server, headers: &HeaderMap, address: SocketAddr, only_reads: bool) -> Envelope {
     Envelope {
         latest: demands_fresh(headers),
         tokens: tokens(headers).map(str::to_owned).collect(),
-        client: client(address),
+        client: server.proxies.client(address.ip(), headers),
         trace: headers.contains_key(TRACE),
         cost: headers.contains_key(COST),
         only_reads,
@@ -173,22 +172,22 @@ async fn answer_all(
     batch: Vec<Params>,
 ) -> Result<Response, Refusal> {
     let requests = batch.into_iter().map(Params::request).collect::<Result<Vec<_>, _>>()?;
-    let (mut bytes, mut last, mut is_unavailable) = (vec![b'['], None, false);
-    for (request, _) in requests {
+    let (mut bytes, mut last, mut retry_after) = (vec![b'['], None, None);
+    for request in requests {
         let Answer { body, token } = server.parts.executor.execute(request, envelope.clone()).await;
         let written = write::answer(body, media_type, request_id);
         if bytes.len() > 1 {
             bytes.push(b',');
         }
         bytes.extend_from_slice(&written.bytes);
-        is_unavailable |= written.is_unavailable;
+        retry_after = retry_after.max(written.retry_after);
         if let Some(token) = token {
             envelope.tokens.insert(0, token.clone());
             last = Some(token);
         }
     }
     bytes.push(b']');
-    let written = Written { status: StatusCode::OK, bytes: Bytes::from(bytes), is_unavailable };
+    let written = Written { status: StatusCode::OK, bytes: Bytes::from(bytes), retry_after };
     let mut response = written.into_response(media_type);
     give(last, &mut response);
     Ok(response)
@@ -211,14 +210,6 @@ fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let cookies = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
     given.chain(cookies.filter(|(name, _)| *name == TOKEN).map(|(_, token)| token)).take(MAX_TOKENS)
-}
-
-/// Tells clients apart by where they come from.
-fn client(address: SocketAddr) -> u64 {
-    // The same in all processes.
-    let mut hasher = std::hash::DefaultHasher::new();
-    address.ip().hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Whether a browser sends this for a page of another site, which could not read the answer, but measure how long it takes.

@@ -5,6 +5,7 @@
 
 mod accept;
 mod activity;
+mod address;
 mod body;
 mod graphiql;
 mod graphql;
@@ -46,6 +47,7 @@ use crate::data::cache::Cache;
 use crate::data::feed::Feed;
 use crate::graphql::execute::Executor;
 use crate::graphql::subscription;
+use address::Proxies;
 use origins::Origins;
 use serve::Listening;
 use socket::Sockets;
@@ -73,6 +75,7 @@ pub struct Parts {
 struct Server {
     parts: Parts,
     origins: Origins,
+    proxies: Proxies,
     limits: Limits,
     sockets: Sockets,
     streams: Streams,
@@ -91,6 +94,7 @@ pub struct Face {
     settings: Settings,
     parts: Parts,
     origins: Origins,
+    proxies: Proxies,
     tls: Option<tokio_rustls::TlsAcceptor>,
 }
 
@@ -99,7 +103,8 @@ impl Face {
     /// For settings that cannot be used: an origin that is none, a certificate that cannot be read.
     pub fn new(settings: Settings, parts: Parts) -> Result<Self, String> {
         let (origins, tls) = (Origins::parse(&settings.cors_origins)?, tls::acceptor(&settings.tls)?);
-        Ok(Self { settings, parts, origins, tls })
+        let proxies = Proxies::parse(&settings.trusted_proxies)?;
+        Ok(Self { settings, parts, origins, proxies, tls })
     }
 
     /// Serves until told to stop, then as long as requests in work take, up to a limit.
@@ -124,7 +129,8 @@ impl Face {
         let timeout = Duration::from_millis(settings.body_timeout_ms);
         let body = body::Limits { bytes: settings.max_body_bytes, timeout };
         let limits = Limits { body, batch: settings.max_batch };
-        let server = Server { parts: self.parts.clone(), origins: self.origins.clone(), limits, sockets, streams };
+        let (parts, origins, proxies) = (self.parts.clone(), self.origins.clone(), self.proxies.clone());
+        let server = Server { parts, origins, proxies, limits, sockets, streams };
         let mut graphql = Router::new()
             .route("/graphql", any(graphql::answer))
             .route("/graphql/stream", any(streams::answer))

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
 use crate::graphql::error::Code;
+use crate::graphql::persisted::{DOCUMENT_ID, PERSISTED_QUERY};
 
 /// The parameters of one operation.
 #[derive(Debug, Default, Deserialize)]
@@ -53,9 +54,10 @@ impl Params {
     ///
     /// # Errors
     /// Without a document, or something that stands for one.
-    pub fn request(self) -> Result<(Request, Option<String>), Refusal> {
-        let extensions = self.extensions.unwrap_or_default();
-        if self.query.is_none() && self.document_id.is_none() && !extensions.contains_key("persistedQuery") {
+    pub fn request(self) -> Result<Request, Refusal> {
+        let mut extensions = self.extensions.unwrap_or_default();
+        extensions.extend(self.document_id.map(|id| (DOCUMENT_ID.to_owned(), id.into())));
+        if self.query.is_none() && !names_document(&extensions) {
             return Err(Refusal::bad("the parameter query is missing"));
         }
         let mut request = Request::new(self.query.unwrap_or_default()).variables(self.variables.unwrap_or_default());
@@ -63,7 +65,7 @@ impl Params {
         for (name, value) in extensions {
             request.extensions.insert(name, async_graphql::Value::from_json(value).unwrap_or_default());
         }
-        Ok((request, self.document_id))
+        Ok(request)
     }
 
     /// Those of a URL.
@@ -92,6 +94,11 @@ impl Params {
         }
         Ok(params)
     }
+}
+
+/// Whether a document is named, and need not be sent.
+pub fn names_document(extensions: &Map<String, Value>) -> bool {
+    [PERSISTED_QUERY, DOCUMENT_ID].iter().any(|name| extensions.contains_key(*name))
 }
 
 impl Asked {
@@ -215,7 +222,7 @@ mod tests {
         let params =
             Params::of_url("query=%7B+a%20%7D&variables=%7B%22x%22%3A1%7D&operationName=&unknown=%ff").unwrap();
         assert_eq!(params.query.as_deref(), Some("{ a }"));
-        let (request, _) = params.request().unwrap();
+        let request = params.request().unwrap();
         assert_eq!((request.variables.len(), request.operation_name), (1, None));
         for (query, said) in [
             ("query=%ff", "the URL is not valid UTF-8"),

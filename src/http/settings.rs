@@ -15,6 +15,8 @@ pub struct Settings {
     pub graphiql: bool,
     /// Origins other than the server's own whose pages may ask; `*` for all.
     pub cors_origins: Vec<String>,
+    /// Addresses or networks of proxies that are believed when they say, in `x-forwarded-for`, where a request comes from.
+    pub trusted_proxies: Vec<String>,
     /// Whether answers are compressed, if a client takes that.
     pub compression: bool,
     /// Most connections; more are refused.
@@ -53,6 +55,7 @@ impl Default for Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
             graphiql: true,
             cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
             compression: true,
             max_connections: 10_000,
             max_header_bytes: 32 << 10,

@@ -15,15 +15,13 @@ use crate::graphql::execute::Body;
 
 /// Of what nobody may keep.
 pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-/// After how many seconds a client may try again what cannot be had now.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// An answer as bytes, and what HTTP says of it.
 pub struct Written {
     pub status: StatusCode,
     pub bytes: Bytes,
-    /// Whether something could not be had now.
-    pub is_unavailable: bool,
+    /// After how many seconds what could not be had now may be asked for again.
+    pub retry_after: Option<u64>,
 }
 
 /// A request that was not executed has no data, which is not the same as data that is null.
@@ -37,23 +35,23 @@ struct Refused<'a> {
 /// The bytes of an answer.
 pub fn answer(body: Body, media_type: MediaType, request_id: &str) -> Written {
     match body {
-        Body::Written(bytes) => Written { status: StatusCode::OK, bytes, is_unavailable: false },
+        Body::Written(bytes) => Written { status: StatusCode::OK, bytes, retry_after: None },
         Body::Refused(mut response) => {
             let bytes = refused(&mut response, request_id);
             let code = response.errors.first().map(error::code);
             let status = status(code.as_deref().unwrap_or_default(), media_type);
-            let is_unavailable = code.is_some_and(|code| code == Code::Unavailable.name());
-            Written { status, bytes, is_unavailable }
+            let retry_after = response.errors.first().and_then(error::retry_after);
+            Written { status, bytes, retry_after }
         }
         Body::Made(mut response, keep) => {
-            let is_unavailable = finish(&mut response.errors, request_id);
+            let retry_after = finish(&mut response.errors, request_id);
             match serde_json::to_vec(&response) {
                 Ok(bytes) => {
                     let bytes = Bytes::from(bytes);
                     if let Some(keep) = keep {
                         keep.keep(bytes.clone());
                     }
-                    Written { status: StatusCode::OK, bytes, is_unavailable }
+                    Written { status: StatusCode::OK, bytes, retry_after }
                 }
                 Err(error) => unwritable(&error, request_id),
             }
@@ -72,28 +70,31 @@ impl Written {
     pub fn into_response(self, media_type: MediaType) -> Response {
         let mut response =
             (self.status, [(header::CONTENT_TYPE, media_type.content_type())], self.bytes).into_response();
-        response.headers_mut().extend(self.is_unavailable.then_some((header::RETRY_AFTER, RETRY_AFTER)));
+        let seconds = self.retry_after.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds)));
+        response.headers_mut().extend(seconds);
         response
     }
 }
 
-/// Makes errors fit for a client; whether one says that something cannot be had now.
-fn finish(errors: &mut [ServerError], request_id: &str) -> bool {
-    let mut is_unavailable = false;
+/// Makes errors fit for a client; after how many seconds what failed may be tried again, where that is of use.
+fn finish(errors: &mut [ServerError], request_id: &str) -> Option<u64> {
+    let mut retry_after = None;
     for error in errors {
         error::finish(error, request_id);
-        let code = error::code(error);
-        is_unavailable |= code == Code::Unavailable.name();
-        counter!("shoal_graphql_errors_total", "code" => code).increment(1);
+        retry_after = retry_after.max(error::retry_after(error));
+        counter!("shoal_graphql_errors_total", "code" => error::code(error)).increment(1);
     }
-    is_unavailable
+    retry_after
 }
 
 /// What a client of HTTP, which does not look into the body, is told of a request that was not executed. In
 /// `application/json` that is only what is not the request's own fault: everything else is 200 there, as it always was.
 fn status(code: &str, media_type: MediaType) -> StatusCode {
     match Code::named(code) {
+        Some(Code::BadRequest) => StatusCode::BAD_REQUEST,
         Some(Code::MethodNotAllowed) => StatusCode::METHOD_NOT_ALLOWED,
+        Some(Code::RateLimited) => StatusCode::TOO_MANY_REQUESTS,
+        Some(Code::Timeout) => StatusCode::GATEWAY_TIMEOUT,
         Some(Code::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
         Some(Code::Internal) => StatusCode::INTERNAL_SERVER_ERROR,
         _ if media_type == MediaType::Json => StatusCode::OK,
@@ -104,5 +105,5 @@ fn status(code: &str, media_type: MediaType) -> StatusCode {
 fn unwritable(error: &serde_json::Error, request_id: &str) -> Written {
     tracing::error!(request_id, %error, "an answer could not be written");
     let bytes = Bytes::from_static(br#"{"errors":[{"message":"internal error","extensions":{"code":"INTERNAL"}}]}"#);
-    Written { status: StatusCode::INTERNAL_SERVER_ERROR, bytes, is_unavailable: false }
+    Written { status: StatusCode::INTERNAL_SERVER_ERROR, bytes, retry_after: None }
 }

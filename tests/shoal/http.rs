@@ -2,7 +2,9 @@
 
 mod coding;
 mod connections;
+mod load;
 mod origins;
+mod persisted;
 mod protocol;
 
 use serde_json::Value;

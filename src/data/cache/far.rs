@@ -58,6 +58,7 @@ pub struct Far {
 }
 
 /// An entry to be written.
+#[derive(Clone)]
 pub struct Fill {
     pub key: String,
     pub value: Vec<u8>,
@@ -118,6 +119,18 @@ impl Far {
         let bytes = found.iter().flatten().map(Vec::len).sum::<usize>();
         self.shared.meters.read.increment(bytes as u64);
         Ok(found)
+    }
+
+    /// Runs a script on a key; its answer, which is integers.
+    ///
+    /// # Errors
+    /// When it is not known whether the script has run.
+    pub async fn run<const N: usize>(&self, script: &str, key: &str, arguments: [u64; N]) -> Result<Vec<i64>, Missed> {
+        let mut command = cmd("EVAL");
+        command.arg(script).arg(1).arg(key).arg(&arguments[..]);
+        let command = &command;
+        let request = |mut connection: Connection| async move { integers(connection.ask(command).await?) };
+        self.shared.ask(&self.shared.meters.script, self.shared.patience, request).await
     }
 
     /// Queues entries to be written some time soon. Never waits: what does not fit is dropped.
@@ -189,6 +202,13 @@ fn values(answer: Value, keys: usize) -> RedisResult<Vec<Option<Vec<u8>>>> {
     values.into_iter().map(value).collect()
 }
 
+/// The integers that a script answers.
+fn integers(answer: Value) -> RedisResult<Vec<i64>> {
+    let Value::Array(values) = answer else { return Err(unexpected()) };
+    let integer = |value| if let Value::Int(integer) = value { Ok(integer) } else { Err(unexpected()) };
+    values.into_iter().map(integer).collect()
+}
+
 fn unexpected() -> RedisError {
-    RedisError::from((ErrorKind::UnexpectedReturnType, "not the answer of MGET"))
+    RedisError::from((ErrorKind::UnexpectedReturnType, "not an answer to this command"))
 }

@@ -18,6 +18,11 @@ use super::survey::{Survey, farewell};
 /// A connection that lay idle for longer is tried before it is used: its server may be gone.
 const TRY_AFTER_IDLE: Duration = Duration::from_secs(1);
 
+/// A server that looks for its client ends the statement of one that has gone, such as of a request that was given up. From
+/// PostgreSQL 14 on, where its system can tell; an older one, or another, works to the end.
+const NOTICE: &str =
+    "select set_config(name, '500', false) from pg_settings where name = 'client_connection_check_interval'";
+
 /// How a pool keeps its connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -210,6 +215,10 @@ impl Shared {
         let room = Room(self);
         let opened = async {
             let mut connection = self.options.connect().await?;
+            match sqlx::raw_sql(NOTICE).execute(&mut connection).await {
+                Ok(_) | Err(sqlx::Error::Database(_)) => {}
+                Err(error) => return Err(error),
+            }
             if let Some(greeting) = self.greeting {
                 sqlx::raw_sql(greeting).execute(&mut connection).await?;
             }

@@ -1,5 +1,6 @@
 //! Subscribes: finds out what an operation listens to, joins those who listen to the same, and resolves each event once.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -9,7 +10,7 @@ use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
 use super::group::{Identity, Show};
-use super::{Answer, Body, Envelope, Executor, Subscribed, run};
+use super::{Answer, Body, Envelope, Executor, Means, Subscribed, run};
 use crate::data::databases::Needs;
 use crate::data::events::{Event, Topic};
 use crate::data::scalar::{Key, Scalar};
@@ -36,19 +37,30 @@ struct Shown {
 
 impl Executor {
     /// Executes an operation of any kind. Never fails, like [`Executor::execute`].
-    pub async fn operate(&self, request: Request, envelope: Envelope) -> Outcome {
+    pub async fn operate(&self, mut request: Request, envelope: Envelope) -> Outcome {
+        let is_new = match self.take_up(&mut request, &envelope).await {
+            Ok(is_new) => is_new,
+            Err(error) => return Outcome::Answer(Answer::refused(error)),
+        };
         match self.prepare(request, envelope.only_reads) {
-            Ok(prepared) if prepared.operation == OperationType::Subscription => match self.subscribe(prepared).await {
-                Ok(subscribed) => Outcome::Events(subscribed),
-                Err(response) => Outcome::Answer(Answer { body: Body::Refused(response), token: None }),
-            },
-            Ok(prepared) => Outcome::Answer(self.execute(prepared.request, envelope).await),
+            Ok(prepared) if prepared.operation == OperationType::Subscription => {
+                if is_new {
+                    self.shared.means.named.keep(&prepared.request.query);
+                }
+                match self.subscribe(prepared, envelope.client).await {
+                    Ok(subscribed) => Outcome::Events(subscribed),
+                    Err(response) => Outcome::Answer(Answer { body: Body::Refused(response), token: None }),
+                }
+            }
+            Ok(prepared) => Outcome::Answer(self.answer(prepared.request, envelope, is_new).await),
             Err(error) => Outcome::Answer(Answer::refused(error)),
         }
     }
 
-    async fn subscribe(&self, prepared: Prepared) -> Result<Subscribed, Box<Response>> {
+    /// A client pays for what it subscribes to once: an event is resolved for all who did.
+    async fn subscribe(&self, prepared: Prepared, client: IpAddr) -> Result<Subscribed, Box<Response>> {
         let refused = |error: ServerError| Box::new(Response::from_errors(vec![error]));
+        self.charge(client, prepared.price.saturating_sub(1)).await.map_err(refused)?;
         let name = prepared.request.operation_name.as_deref();
         let query = as_query(prepared.document.parsed(), name).map_err(refused)?;
         self.validate(&prepared).await?;
@@ -59,7 +71,7 @@ impl Executor {
         let response = shown.at(stage.clone(), Needs::default()).await;
         let Stage::Begins(heard) = &*stage else { unreachable!("a stage stays what it is") };
         let Some((topic, key)) = heard.get() else { return Err(Box::new(response)) };
-        let (events, groups) = (&self.shared.events, &self.shared.groups);
+        let (events, groups) = (&self.shared.means.events, &self.shared.groups);
         let identity = identity_of(identity, topic, key);
         groups.join(identity, || events.listen(topic, key.clone()), shown).map_err(refused)
     }
@@ -89,13 +101,14 @@ impl Shown {
     /// Executes the operation for a stage.
     async fn at(&self, stage: Arc<Stage>, needs: Needs) -> Response {
         let shared = &*self.executor.shared;
-        let context = RequestContext::new(&shared.sources, needs, shared.writes.clone(), shared.settings.clone());
+        let Means { sources, writes, .. } = &shared.means;
+        let context = RequestContext::new(sources, needs, writes.clone(), shared.settings.clone());
         // No answer is kept: its subscribers have it.
         context.fetcher.forgets();
         let loaders = context.loaders.clone();
         let mut request = Request::new("").variables(self.variables.clone());
         request.set_parsed_query(self.query.clone());
-        run(shared.subscriptions.execute(request.data(context).data(stage)), &loaders).await
+        run(shared.subscriptions.execute(request.data(context).data(stage)), &loaders, shared.settings.timeout()).await
     }
 }
 

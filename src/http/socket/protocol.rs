@@ -12,6 +12,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::graphql::persisted::DOCUMENT_ID;
+use crate::http::params::names_document;
+
 /// A reason must fit into a frame. RFC 6455, 5.5.
 const LONGEST_REASON: usize = 123;
 const LONGEST_ID: usize = 1024;
@@ -96,8 +99,14 @@ impl Protocol {
 
     fn subscribe(&mut self, id: String, mut payload: Map<String, Value>) -> Incoming {
         payload.retain(|_, value| !value.is_null());
+        if let Some(id) = payload.remove(DOCUMENT_ID).filter(Value::is_string)
+            && let Some(extensions) = payload.entry("extensions").or_insert_with(|| Map::new().into()).as_object_mut()
+        {
+            extensions.insert(DOCUMENT_ID.to_owned(), id);
+        }
+        let is_named = payload.get("extensions").and_then(Value::as_object).is_some_and(names_document);
         let is = |name: &str, is_right: fn(&Value) -> bool| payload.get(name).is_none_or(is_right);
-        let is_request = payload.contains_key("query")
+        let is_request = (is_named || payload.contains_key("query"))
             && is("query", Value::is_string)
             && is("operationName", Value::is_string)
             && is("variables", Value::is_object)

@@ -81,7 +81,7 @@ async fn begin(
     let Asked::One(params) = Asked::of_body(&bytes, server.limits.batch)? else {
         return Err(Refusal::bad("a stream takes one operation at a time"));
     };
-    let (mut request, _) = params.request()?;
+    let mut request = params.request()?;
     let id = match request.extensions.remove("operationId") {
         Some(async_graphql::Value::String(id)) if !id.is_empty() => id,
         Some(async_graphql::Value::Number(id)) => id.to_string(),
@@ -89,7 +89,7 @@ async fn begin(
     };
     let begun = server.streams.begin(&token, id)?;
     let media_type = accepted.single.unwrap_or(MediaType::Json);
-    let done = match server.parts.executor.operate(request, envelope(&parts.headers, address, false)).await {
+    let done = match server.parts.executor.operate(request, envelope(server, &parts.headers, address, false)).await {
         Outcome::Answer(Answer { body: body @ Body::Refused(_), .. }) => {
             return Ok(write::answer(body, media_type, request_id).into_response(media_type));
         }

@@ -269,6 +269,8 @@ pub fn command(database: &Database) -> Command {
     }
     // Where no shoal.toml lies.
     command.current_dir("/").envs(database.environment());
+    // All tests are one client.
+    command.env("SHOAL_RATE__PER_SECOND", "0");
     command
 }
 

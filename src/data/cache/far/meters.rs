@@ -5,6 +5,7 @@ use metrics::{Counter, Histogram, counter, histogram};
 pub(super) struct Meters {
     pub get: Asked,
     pub fill: Asked,
+    pub script: Asked,
     /// Entries that were not written, or not known to be.
     pub dropped: Counter,
     /// Bytes of values.
@@ -25,6 +26,7 @@ impl Meters {
         Self {
             get: Asked::of("get"),
             fill: Asked::of("fill"),
+            script: Asked::of("script"),
             dropped: counter!("shoal_far_fills_dropped_total"),
             read: counter!("shoal_far_bytes_total", "direction" => "read"),
             written: counter!("shoal_far_bytes_total", "direction" => "written"),

@@ -1,0 +1,225 @@
+//! Token buckets: how much each client may ask for, of all instances together.
+//!
+//! A bucket is in Redis, and fills up as time goes by. An instance takes more out of it than a request needs, and spends
+//! the rest on those that follow: most requests wait for nobody. While Redis cannot be reached each instance has buckets
+//! of its own. Promises that no client gets more than its bucket holds, or that from each instance then, and that whoever
+//! is refused is told when to come again. Remembers a bounded number of clients.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use metrics::counter;
+use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use super::cache::Far;
+
+/// Most clients that are remembered.
+const CLIENTS: u64 = 100_000;
+/// What an instance takes of a bucket at once: so many parts of it.
+const PARTS: u64 = 50;
+/// Takes `want`, or no less than `need`, out of a bucket; answers what it took, and after how many milliseconds there is
+/// what is needed. The clock is Redis's own: those of the instances may differ.
+const TAKE: &str = "
+local burst, rate, need, want = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local state = redis.call('HMGET', KEYS[1], 'left', 'at')
+local left, at = tonumber(state[1]) or burst, tonumber(state[2]) or now
+left = math.min(burst, left + math.max(0, now - at) * rate / 1000)
+local taken = 0
+if left >= need then taken = math.floor(math.min(left, want)) end
+redis.call('HSET', KEYS[1], 'left', left - taken, 'at', now)
+redis.call('PEXPIRE', KEYS[1], math.ceil(burst * 1000 / rate) + 1000)
+return { taken, math.ceil(math.max(0, need - left) * 1000 / rate) }
+";
+
+/// How much a client may ask for, `[rate]` in the settings.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// What a client may ask for per second, in the units of prices; 0 for no limit.
+    pub per_second: u64,
+    /// What it may ask for at once, after it has rested.
+    pub burst: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { per_second: 50_000, burst: 1_000_000 }
+    }
+}
+
+/// The buckets of all clients. Cheap to clone.
+#[derive(Clone)]
+pub struct Quota {
+    settings: Settings,
+    known: Cache<IpAddr, Arc<Mutex<Bucket>>>,
+    far: Option<Far>,
+    prefix: Arc<str>,
+}
+
+/// What an instance knows of a client's bucket.
+struct Bucket {
+    /// What was taken out of the shared one, and is not spent.
+    taken: u64,
+    /// Until when there is less than so much in it: until then nobody needs to ask.
+    empty: Option<(u64, Instant)>,
+    /// The bucket that is used without Redis.
+    own: Own,
+}
+
+/// A bucket of one instance.
+#[derive(Clone, Copy)]
+struct Own {
+    left: f64,
+    at: Instant,
+}
+
+impl Quota {
+    /// Buckets in the far tier, under keys that begin with `prefix`.
+    pub fn new(settings: Settings, far: Option<Far>, prefix: &str) -> Self {
+        // By then a bucket is full.
+        let full = Duration::from_secs(settings.burst / settings.per_second.max(1) + 1);
+        let known = Cache::builder().max_capacity(CLIENTS).time_to_idle(full).build();
+        Self { settings, known, far, prefix: prefix.into() }
+    }
+
+    /// Takes so much from a client's bucket.
+    ///
+    /// # Errors
+    /// With the time until there is so much in it.
+    pub async fn take(&self, client: IpAddr, price: u64) -> Result<(), Duration> {
+        let Settings { per_second, burst } = self.settings;
+        if per_second == 0 {
+            return Ok(());
+        }
+        // Nobody could ever pay more.
+        let price = price.min(burst);
+        let client = network(client);
+        let bucket = self.known.get_with(client, || {
+            let own = Own { left: burst as f64, at: Instant::now() };
+            Arc::new(Mutex::new(Bucket { taken: 0, empty: None, own }))
+        });
+        let missing = lock(&bucket).spend(price)?;
+        if missing == 0 {
+            return Ok(());
+        }
+        let answer = match &self.far {
+            Some(far) => {
+                let want = missing.saturating_add(burst / PARTS);
+                let key = format!("{}:{client}", self.prefix);
+                far.run(TAKE, &key, [burst, per_second, missing, want]).await.ok()
+            }
+            None => None,
+        };
+        let mut bucket = lock(&bucket);
+        let (taken, wait) = match answer.as_deref() {
+            Some([taken, wait]) => {
+                (u64::try_from(*taken).unwrap_or_default(), u64::try_from(*wait).unwrap_or_default())
+            }
+            _ => bucket.own.take(missing, burst, per_second),
+        };
+        let has = taken + (price - missing);
+        if has < price {
+            // The next may need less.
+            bucket.taken += has;
+            let wait = Duration::from_millis(wait.max(1));
+            bucket.empty = Some((missing, Instant::now() + wait));
+            return Err(refused(wait));
+        }
+        bucket.taken += has - price;
+        Ok(())
+    }
+}
+
+impl Bucket {
+    /// Spends what was taken before; what is missing.
+    ///
+    /// # Errors
+    /// When it is known that the bucket does not have what is missing.
+    fn spend(&mut self, price: u64) -> Result<u64, Duration> {
+        let missing = price.saturating_sub(self.taken);
+        if let Some((need, until)) = self.empty
+            && missing >= need
+            && let Some(wait) = until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())
+        {
+            return Err(refused(wait));
+        }
+        self.taken = self.taken.saturating_sub(price);
+        Ok(missing)
+    }
+}
+
+fn refused(wait: Duration) -> Duration {
+    counter!("shoal_rate_limited_total").increment(1);
+    wait
+}
+
+impl Own {
+    /// As the script does, but without more than is needed.
+    fn take(&mut self, need: u64, burst: u64, per_second: u64) -> (u64, u64) {
+        let (rate, now) = (per_second as f64, Instant::now());
+        self.left = (self.left + now.duration_since(self.at).as_secs_f64() * rate).min(burst as f64);
+        self.at = now;
+        let missing = need as f64 - self.left;
+        if missing > 0.0 {
+            return (0, (missing * 1000.0 / rate).ceil() as u64);
+        }
+        self.left -= need as f64;
+        (need, 0)
+    }
+}
+
+/// Who counts as one client: an address, of IPv6 the network of a subscriber.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        address => address,
+    }
+}
+
+fn lock(bucket: &Mutex<Bucket>) -> MutexGuard<'_, Bucket> {
+    bucket.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_bucket_is_empty_at_some_time() {
+        let quota = Quota::new(Settings { per_second: 1, burst: 100 }, None, "test");
+        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse::<IpAddr>().unwrap());
+        assert_eq!(quota.take(one, 60).await, Ok(()));
+        assert_eq!(quota.take(one, 40).await, Ok(()));
+        let wait = quota.take(one, 50).await.unwrap_err();
+        assert!(wait > Duration::from_secs(45) && wait <= Duration::from_secs(50), "{wait:?}");
+        assert_eq!(quota.take(other, 100).await, Ok(()));
+        assert!(quota.take(other, 1).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_costs_more_than_a_bucket_holds_takes_all_of_it() {
+        let quota = Quota::new(Settings { per_second: 1, burst: 100 }, None, "test");
+        let one = "2001:db8::1".parse().unwrap();
+        assert_eq!(quota.take(one, 1_000_000).await, Ok(()));
+        assert!(quota.take("2001:db8::2".parse().unwrap(), 10).await.is_err(), "it is the same network");
+        assert_eq!(quota.take("2001:db8:0:1::2".parse().unwrap(), 10).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn without_a_rate_there_is_no_limit() {
+        let quota = Quota::new(Settings { per_second: 0, burst: 0 }, None, "test");
+        assert_eq!(quota.take("192.0.2.1".parse().unwrap(), u64::MAX).await, Ok(()));
+    }
+
+    #[test]
+    fn addresses_of_one_network_are_one_client() {
+        let network = |address: &str| network(address.parse().unwrap()).to_string();
+        assert_eq!(network("192.0.2.1"), "192.0.2.1");
+        assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+    }
+}
