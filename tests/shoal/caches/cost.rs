@@ -62,7 +62,8 @@ async fn a_row_that_has_changed_is_read_again_and_its_lists_are_not() {
 #[tokio::test]
 async fn equal_loads_share_one_flight() {
     let cluster = crate::support::cluster::Cluster::shared(Database::demo(Backend::Postgres).await).await;
-    let app = cluster.caching(&[("SHOAL_CACHE__AUDIT_PER_MILLE", "0")]).await;
+    let settings = [("SHOAL_CACHE__AUDIT_PER_MILLE", "0"), ("SHOAL_ADMISSION__IN_WORK", "100")];
+    let app = cluster.caching(&settings).await;
     let mut first = 0;
     eventually("a replica that shows enough", async || {
         first += 1;
