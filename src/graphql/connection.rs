@@ -158,6 +158,7 @@ impl<T: Resource> TypeName for Edge<T> {
 
 /// Where a page lies in its list.
 #[derive(SimpleObject)]
+#[graphql(shareable)]
 pub struct PageInfo {
     /// Whether rows follow the page; when paging backward, whether before was given.
     has_next_page: bool,

@@ -8,6 +8,7 @@ pub mod context;
 mod documents;
 pub mod error;
 pub mod execute;
+mod federation;
 pub mod guard;
 pub mod id;
 mod mutation;
@@ -24,7 +25,8 @@ mod variables;
 mod viewer;
 
 use async_graphql::{
-    Context, EmptyMutation, EmptySubscription, ID, Interface, MergedObject, Result, Schema, ValidationMode,
+    Context, EmptyMutation, EmptySubscription, ID, Interface, MergedObject, Result, SDLExportOptions, Schema, Union,
+    ValidationMode,
 };
 
 use mutation::Mutation;
@@ -57,6 +59,21 @@ macro_rules! resources {
             }
         }
 
+        /// An object that other subgraphs may know by its global id.
+        #[derive(Union)]
+        #[graphql(name = "_Entity")]
+        pub enum Entity {
+            $($type($module::$type),)+
+        }
+
+        impl From<Node> for Entity {
+            fn from(node: Node) -> Self {
+                match node {
+                    $(Node::$type(object) => Self::$type(object),)+
+                }
+            }
+        }
+
         /// Everything that the graph reads.
         pub fn declarations() -> Declarations {
             let mut declared = Declarations::default();
@@ -66,7 +83,7 @@ macro_rules! resources {
 
         /// What can be asked.
         #[derive(Default, MergedObject)]
-        pub struct Query(node::NodeRoot, viewer::ViewerRoot, $($($module::$root,)?)+);
+        pub struct Query(node::NodeRoot, viewer::ViewerRoot, federation::SubgraphRoot, $($($module::$root,)?)+);
     };
 }
 
@@ -110,11 +127,9 @@ pub fn prices() -> price::Table {
 
 /// The schema as text, sorted, so that it changes only where the graph does.
 pub fn sdl() -> String {
-    graph(ValidationMode::Strict, false).sdl_with_options(
-        async_graphql::SDLExportOptions::new()
-            .sorted_fields()
-            .sorted_arguments()
-            .sorted_enum_items()
-            .include_specified_by(),
-    )
+    graph(ValidationMode::Strict, false).sdl_with_options(as_text())
+}
+
+fn as_text() -> SDLExportOptions {
+    SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items().include_specified_by()
 }

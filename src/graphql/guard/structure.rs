@@ -142,7 +142,7 @@ impl<'d> Measure<'_, 'd> {
         let below = &field.selection_set.node;
         let mut shape = if below.items.is_empty() { Shape::default() } else { self.selections(below)? };
         let name = field.name.node.as_str();
-        if matches!(name, "__schema" | "__type") {
+        if matches!(name, "__schema" | "__type" | "_service") {
             if !self.introspection {
                 return Err(request_error(Code::IntrospectionDisabled, "the schema is not shown here"));
             }

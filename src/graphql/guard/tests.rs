@@ -171,9 +171,11 @@ fn fragments_count_where_they_are_spread() {
 #[test]
 fn introspection_can_be_turned_off() {
     let judge = |document: &str| structure(&parse_query(document).unwrap(), &Limits::default(), false);
-    for document in
-        ["{ __schema { types { name } } }", "{ ...A } fragment A on Q { ... { x: __type(name: \"A\") { name } } }"]
-    {
+    for document in [
+        "{ __schema { types { name } } }",
+        "{ ...A } fragment A on Q { ... { x: __type(name: \"A\") { name } } }",
+        "{ _service { sdl } }",
+    ] {
         assert_eq!(code(&judge(document).unwrap_err()), "INTROSPECTION_DISABLED", "{document}");
     }
     assert!(judge("{ __typename a { __typename } }").is_ok());
