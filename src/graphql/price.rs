@@ -24,7 +24,7 @@ use crate::data::page::PageLimits;
 
 /// What a field costs besides what is below it; without it an object costs 1, a mutation 10, anything else nothing.
 #[TypeDirective(location = "FieldDefinition", name = "cost")]
-pub fn cost(#[graphql(desc = "How much, where an object costs 1.")] weight: i32) {}
+pub fn cost(weight: i32) {}
 
 /// A request whose price is asked for.
 #[derive(Clone, Copy)]
