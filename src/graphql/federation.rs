@@ -76,7 +76,7 @@ fn read(representation: &Value) -> Result<(String, i64), Error> {
     let (named, id) = (field("__typename")?, field("id")?);
     match id::split(&ID::from(id))? {
         (name, key) if name == *named => Ok((name, key)),
-        _ => Err(Error::bad_input("the id is not one of that type")),
+        _ => Err(Error::bad_input(format!("not an id of a {named}"))),
     }
 }
 

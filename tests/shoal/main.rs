@@ -16,6 +16,7 @@ mod docs;
 mod edge;
 #[cfg(feature = "fault-points")]
 mod faults;
+mod federation;
 mod fields;
 mod fuzz;
 mod graph;

@@ -19,7 +19,10 @@ const INTROSPECTION: &str =
 
 /// Lists of objects that are no connections: what connections are made of; look-ups by many ids; and the sums of a
 /// customer's orders, of which there is one for each currency.
-const PLAIN_LISTS: [&str; 2] = ["Query.nodes", "OrderSummary.totals"];
+const PLAIN_LISTS: [&str; 3] = ["Query.nodes", "Query._entities", "OrderSummary.totals"];
+
+/// Names that the specification of subgraphs gives.
+const OF_GATEWAYS: [&str; 5] = ["_Any", "_Entity", "_Service", "_entities", "_service"];
 
 fn shoal(directory: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_shoal")).current_dir(directory).args(arguments).output().unwrap()
@@ -203,7 +206,7 @@ fn describe(item: &Value, place: &str, faults: &mut Vec<String>) {
 }
 
 fn is_camel(name: &str, first: impl Fn(char) -> bool) -> bool {
-    name.starts_with(first) && name.chars().all(|c| c.is_ascii_alphanumeric())
+    OF_GATEWAYS.contains(&name) || name.starts_with(first) && name.chars().all(|c| c.is_ascii_alphanumeric())
 }
 
 fn is_object(types: &[&Value], written: &str) -> bool {

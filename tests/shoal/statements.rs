@@ -5,7 +5,8 @@
 //! one place of the document, whatever the indexes of lists above it. It may cost:
 //!
 //! - a list: one for its page, if anything of the page is asked for, and one for its count, if that is;
-//! - an object, a look-up, a bulky column, an aggregate: one; `nodes`: one for each type among the ids;
+//! - an object, a look-up, a bulky column, an aggregate: one; `nodes` and `_entities`: one for each type
+//!   among the ids;
 //! - all else: nothing.
 //!
 //! Above 1,000 keys each of these is split into batches of 1,000.

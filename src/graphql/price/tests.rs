@@ -70,6 +70,8 @@ fn an_interface_costs_what_its_dearest_object_does() {
     assert_eq!(of(&format!("{{ nodes(ids: [1, 2, 3]) {{ {fragments} }} }}")), 1 + 3 * (1 + 101));
     assert_eq!(of(&format!("{{ nodes(ids: 1) {{ {fragments} }} }}")), 1 + 1 + 101);
     assert_eq!(of("{ nodes(ids: []) { id } }"), 1);
+    let entities = format!("query($all: [_Any!]!) {{ _entities(representations: $all) {{ {fragments} }} }}");
+    assert_eq!(with(&entities, json!({ "all": [{}, {}, {}] }), price), 1 + 3 * (1 + 101));
     let by_variable = format!("query($ids: [ID!]!) {{ nodes(ids: $ids) {{ {fragments} }} }}");
     assert_eq!(with(&by_variable, json!({ "ids": [1, 2, 3] }), price), 1 + 3 * (1 + 101));
     let named = "{ node(id: 1) { ...U ...P } } fragment U on User { posts(first: 9) { nodes { id } } } fragment P on Post { id }";

@@ -83,6 +83,8 @@ async fn every_argument(backend: Backend) {
                 "DateTime" => (&TIMES, &GOOD_TIMES),
                 "String" | "ID" => (&["\"\\ud800\"", "\"a\\udfff\""], &TEXTS),
                 "Boolean" => (&["\"true\"", "1", "0"], &["false"]),
+                // Whatever it is, it is no entity.
+                "_Any" => (&["\"NOTHING\"", "1", "{ \"__typename\": \"User\" }", "[{}, { \"id\": [] }]"], &[]),
                 // An enumeration or an input.
                 _ => (&["\"NOTHING\"", "\"\"", "1", "\"\\u0000\""], &[]),
             };
@@ -119,7 +121,11 @@ fn places(graph: &Graph, input: &Input, depth: usize) -> Vec<Place> {
 fn query(owner: &str, field: &Value, place: &Place) -> String {
     let name = field["name"].as_str().unwrap();
     let is_list = Graph::arguments(field).iter().any(|argument| argument.name == "first");
-    let shown = if is_list { "{ nodes { id } totalCount }" } else { "{ id }" };
+    let shown = match name {
+        _ if is_list => "{ nodes { id } totalCount }",
+        "_entities" => "{ __typename }",
+        _ => "{ id }",
+    };
     let asked = format!("{name}({}) {shown}", place.written);
     let of = &place.of.written;
     match owner {

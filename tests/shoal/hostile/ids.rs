@@ -10,9 +10,10 @@ use crate::support::{Backend, TestApp};
 crate::on_both!(ids_of_nothing);
 
 /// Where ids are taken, and of what type; of any, where none is named.
-const PLACES: [(&str, &str); 13] = [
+const PLACES: [(&str, &str); 14] = [
     ("", "node(id: $x) { id }"),
     ("", "nodes(ids: [$x]) { id }"),
+    ("User", "_entities(representations: [{ __typename: \"User\", id: $x }]) { __typename }"),
     ("User", "user(id: $x) { id }"),
     ("Post", "post(id: $x) { id }"),
     ("Comment", "comment(id: $x) { id }"),

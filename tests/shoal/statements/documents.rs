@@ -26,12 +26,16 @@ const DEAR: [&str; 6] = [
     "OrderItem.unitPrice",
 ];
 /// Values that are objects of the graph, but come with what has them.
-const VALUES: [(&str, &str); 4] = [
+const VALUES: [(&str, &str); 5] = [
     ("Money", "amount currencyCode"),
     ("OrderSummary", "count lastOrderAt totals { amount }"),
     ("Viewer", "role user { id }"),
     ("PageInfo", "hasNextPage endCursor"),
+    ("_Service", "sdl"),
 ];
+
+/// What is any object with a global id.
+const ANY: [&str; 2] = ["Node", "_Entity"];
 
 /// Filters and orders that an index serves together; all rows of the carousel match each.
 const ARGUMENTS: [(&str, &[&str]); 15] = [
@@ -127,7 +131,7 @@ impl Schema {
         for (owner, field) in graph.fields() {
             let name = field["name"].as_str().unwrap().to_owned();
             let kind = bare(&field["type"]);
-            let composite = objects.contains(kind.as_str());
+            let composite = objects.contains(kind.as_str()) || kind == "_Entity";
             let (of, form) = match kind.strip_suffix("Connection") {
                 Some(record) => (record.to_owned(), Form::List),
                 None if composite && !VALUES.iter().any(|(value, _)| *value == kind) => (kind, Form::Object),
@@ -229,10 +233,10 @@ impl Schema {
     /// Writes a field of the root that finds objects by what names them.
     fn look_up(&self, field: &Field, found: &LookUp, choice: &Choice, document: &mut Document, rows: usize) {
         document.text += &format!("({})", found.argument);
-        if field.of != "Node" {
+        if !ANY.contains(&field.of.as_str()) {
             return self.object(&field.of, choice, document, rows);
         }
-        document.text += " { id";
+        document.text += " { __typename";
         for (nth, of) in found.types.iter().enumerate() {
             document.text += &format!(" ... on {of}");
             let share = choice.below.iter().skip(nth).step_by(found.types.len()).cloned().collect();
@@ -270,7 +274,7 @@ impl LookUp {
         const TYPES: [&str; 7] = ["User", "Post", "Comment", "Tag", "Product", "Order", "OrderItem"];
         let [_, by, key, many] = choice.forms.map(usize::from);
         let key = 1 + (key % 30) as i64;
-        let count = if field.name == "nodes" { 1 + many % 3 } else { 1 };
+        let count = if ["nodes", "_entities"].contains(&field.name.as_str()) { 1 + many % 3 } else { 1 };
         let types: Vec<_> = (0..count).map(|nth| TYPES[(by + nth) % TYPES.len()]).collect();
         let by_name = match field.name.as_str() {
             "user" if by % 2 == 1 => Some(format!("email: \"U{key}@example.invalid\"")),
@@ -281,9 +285,17 @@ impl LookUp {
         // Rows are asked for by type, whoever asks; those by a unique column apart from those by id.
         let (argument, asked) = match (by_name, field.of.as_str()) {
             (Some(argument), of) => (argument, vec![format!("{of} by name")]),
-            (None, "Node") => {
-                let ids: Vec<_> = types.iter().flat_map(|of| [global(of, key), global(of, key + 1)]).collect();
-                let argument = if field.name == "node" { format!("id: {:?}", ids[0]) } else { format!("ids: {ids:?}") };
+            (None, "Node" | "_Entity") => {
+                let each = || types.iter().flat_map(|of| [(of, global(of, key)), (of, global(of, key + 1))]);
+                let ids: Vec<_> = each().map(|(_, id)| id).collect();
+                let argument = match field.name.as_str() {
+                    "node" => format!("id: {:?}", ids[0]),
+                    "nodes" => format!("ids: {ids:?}"),
+                    _ => {
+                        let named = each().map(|(of, id)| format!("{{__typename: {of:?}, id: {id:?}}}"));
+                        format!("representations: [{}]", named.collect::<Vec<_>>().join(", "))
+                    }
+                };
                 (argument, types.iter().map(|of| rows_of(of)).collect())
             }
             (None, of) => (format!("id: {:?}", global(of, key)), vec![rows_of(of)]),
