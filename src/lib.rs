@@ -26,6 +26,7 @@
 //!     guard       how large a document may be, judged before that costs anything
 //!     price       what executing it may cost, by page sizes and weights
 //!     prepare     what is found out of a request before it is executed
+//!     federation  the graph as one of several that a gateway joins
 //!     persisted   documents that a request only names: by their hash, or of a manifest
 //!     root        roots whose fields fail by themselves
 //!   domain     rules that span rows, each change a value; import

@@ -12,9 +12,13 @@ import { buildSchema, graphql, parse } from "graphql";
 import { ask, newPost, newProduct, newUser, send, url } from "../shoal.js";
 
 const POINTS = `
-  extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@key"])
-  type Query { best: [User!]! }
+  extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@key", "@shareable"])
+  type Query { best: [User!]! wins: WinConnection! }
   type User @key(fields: "id") { id: ID! points: Int! }
+  interface Node { id: ID! }
+  type Win implements Node @key(fields: "id") { id: ID! user: User! }
+  type WinConnection { nodes: [Win!]! pageInfo: PageInfo! }
+  type PageInfo @shareable { hasNextPage: Boolean! hasPreviousPage: Boolean! startCursor: String endCursor: String }
 `;
 
 /** The other subgraph, as its server would answer. */
