@@ -101,12 +101,48 @@ query NextPage($after: String) {
 }
 `;
 
+const addComment = `# A mutation takes one input; userErrors say what a person
+# can mend. Comments, the next tab, shows what this adds.
+mutation AddComment($input: AddCommentInput!) {
+  addComment(input: $input) {
+    comment {
+      id
+      body
+      createdAt
+    }
+    userErrors {
+      field
+      code
+      message
+    }
+  }
+}
+`;
+
+const comments = `# Each comment on a post, as soon as it is committed,
+# whoever writes it.
+subscription Comments($postId: ID!) {
+  commentAdded(postId: $postId) {
+    body
+    createdAt
+    author {
+      name
+    }
+  }
+}
+`;
+
 const json = (value) => JSON.stringify(value, null, 2);
+
+// Base64url, unpadded, of "User:71" and "Post:1".
+const user = 'VXNlcjo3MQ';
+const post = 'UG9zdDox';
 
 export const examples = [
   { query: front },
   { query: shelf },
-  // Base64url, unpadded, of "User:71".
-  { query: customer, variables: json({ id: 'VXNlcjo3MQ' }) },
+  { query: customer, variables: json({ id: user }) },
   { query: nextPage, variables: json({ after: null }) },
+  { query: addComment, variables: json({ input: { postId: post, authorId: user, body: 'Well said.' } }) },
+  { query: comments, variables: json({ postId: post }) },
 ];
