@@ -17,8 +17,8 @@ struct Bundle;
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; worker-src 'self' blob:; \
                       font-src 'self' data:; img-src 'self' data:; frame-ancestors 'none'";
 
-pub async fn page() -> Response {
-    serve("index.html", &HeaderMap::new())
+pub async fn page(headers: HeaderMap) -> Response {
+    serve("index.html", &headers)
 }
 
 pub async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {

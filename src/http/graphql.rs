@@ -63,6 +63,9 @@ async fn respond(
         _ => return Err(Refusal::method(ALLOW, "a request is a GET or a POST")),
     };
     let (parts, body) = request.into_parts();
+    if is_read && server.has_page && parts.uri.query().is_none() && wants_page(&parts.headers) {
+        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, "./")]).into_response());
+    }
     if is_read {
         refuse_cross_site(server, &parts.headers)?;
     }
@@ -210,6 +213,12 @@ fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let cookies = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
     given.chain(cookies.filter(|(name, _)| *name == TOKEN).map(|(_, token)| token)).take(MAX_TOKENS)
+}
+
+/// Whether somebody has typed the address into a browser.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accepted.split(',').any(|range| range.split(';').next().is_some_and(|name| name.trim() == "text/html"))
 }
 
 /// Whether a browser sends this for a page of another site, which could not read the answer, but measure how long it takes.

@@ -77,6 +77,8 @@ struct Server {
     origins: Origins,
     proxies: Proxies,
     limits: Limits,
+    /// Whether there is GraphiQL.
+    has_page: bool,
     sockets: Sockets,
     streams: Streams,
 }
@@ -130,7 +132,8 @@ impl Face {
         let body = body::Limits { bytes: settings.max_body_bytes, timeout };
         let limits = Limits { body, batch: settings.max_batch };
         let (parts, origins, proxies) = (self.parts.clone(), self.origins.clone(), self.proxies.clone());
-        let server = Server { parts, origins, proxies, limits, sockets, streams };
+        let has_page = settings.graphiql;
+        let server = Server { parts, origins, proxies, limits, has_page, sockets, streams };
         let mut graphql = Router::new()
             .route("/graphql", any(graphql::answer))
             .route("/graphql/stream", any(streams::answer))

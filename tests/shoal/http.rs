@@ -4,6 +4,7 @@ mod coding;
 mod connections;
 mod load;
 mod origins;
+mod page;
 mod persisted;
 mod protocol;
 

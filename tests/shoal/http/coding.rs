@@ -15,7 +15,7 @@ async fn asked(app: &TestApp, body: &'static str, accept: &str) -> Answer {
     Answer::of(request.header("accept-encoding", accept).body(body)).await
 }
 
-fn decoded(coding: &str, bytes: &[u8]) -> Vec<u8> {
+pub fn decoded(coding: &str, bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     match coding {
         "gzip" => flate2::read::GzDecoder::new(bytes).read_to_end(&mut plain).map(drop),
