@@ -12,10 +12,10 @@ use shoal::data::page::{Cursor, PageArgs, PageSpec};
 use shoal::data::position::Keys;
 use shoal::graphql::context::Settings;
 use shoal::graphql::prepare::Preparation;
-use shoal::graphql::{error, id, post, prices};
+use shoal::graphql::{error, id, post, table};
 
 static SETTINGS: LazyLock<Arc<Settings>> = LazyLock::new(|| Arc::new(Config::default().graphql));
-static PREPARATION: LazyLock<Preparation> = LazyLock::new(|| Preparation::new(prices(), SETTINGS.clone()));
+static PREPARATION: LazyLock<Preparation> = LazyLock::new(|| Preparation::new(table(), SETTINGS.clone()));
 static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::new(vec![b"key".to_vec(), b"previous".to_vec()]));
 
 /// What a refusal of a document may be.

@@ -21,11 +21,12 @@ pub struct Selection<R: Record> {
     parent: Scalar,
     conditions: Vec<Condition>,
     order: Option<Order>,
+    is_for_all: bool,
 }
 
 impl<R: Record> Selection<R> {
     pub fn of(list: &'static List<R>, parent: Scalar) -> Self {
-        Self { list, parent, conditions: Vec::new(), order: None }
+        Self { list, parent, conditions: Vec::new(), order: None, is_for_all: true }
     }
 
     /// Turns to the list of one parent: a filter by a relation is that relation's list.
@@ -36,6 +37,15 @@ impl<R: Record> Selection<R> {
 
     pub fn only(&mut self, condition: Condition) {
         self.conditions.push(condition);
+    }
+
+    /// What is selected is not for everybody, not even how much of it there is.
+    pub fn keep_private(&mut self) {
+        self.is_for_all = false;
+    }
+
+    pub(super) fn is_for_all(&self) -> bool {
+        self.is_for_all
     }
 
     pub fn filtered(mut self, filter: impl Filter<R>) -> Result<Self, Error> {
@@ -71,7 +81,7 @@ pub struct Connection<T: Resource> {
 impl<T: Resource> Connection<T> {
     /// The rows of the page, each with its cursor.
     async fn edges(&self, ctx: &Context<'_>) -> Result<Rows<Edge<T>>> {
-        let page = self.load(ctx).await?;
+        let page = self.shown(ctx).await?;
         let edge = |(found, cursor): (&Found<T::Record>, &Cursor)| Edge {
             row: found.row.clone(),
             cursor: cursor.clone(),
@@ -82,7 +92,7 @@ impl<T: Resource> Connection<T> {
 
     /// The rows of the page.
     async fn nodes(&self, ctx: &Context<'_>) -> Result<Rows<T>> {
-        Ok(Rows(self.load(ctx).await?.rows.iter().map(|found| T::from(found.row.clone())).collect()))
+        Ok(Rows(self.shown(ctx).await?.rows.iter().map(|found| T::from(found.row.clone())).collect()))
     }
 
     /// Where the page lies in the list.
@@ -110,6 +120,14 @@ impl<T: Resource> Connection<T> {
 }
 
 impl<T: Resource> Connection<T> {
+    /// The page, whose rows are shown.
+    async fn shown(&self, ctx: &Context<'_>) -> Result<Arc<Page<T::Record>>> {
+        let page = self.load(ctx).await?;
+        let shown = &ctx.request().shown;
+        page.rows.iter().for_each(|found| shown.object::<T>(&found.row));
+        Ok(page)
+    }
+
     async fn load(&self, ctx: &Context<'_>) -> Result<Arc<Page<T::Record>>> {
         let source = Pages { listing: self.listing.clone(), page: self.page.clone() };
         let page = ctx.fetch(source, self.parent.clone()).await?;

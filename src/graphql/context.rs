@@ -8,7 +8,9 @@ use entity::user;
 use serde::{Deserialize, Serialize};
 
 use super::guard::Limits;
+use super::policy::Policy;
 use super::rows::Blanks;
+use super::shown::Shown;
 use crate::data::databases::Needs;
 use crate::data::fetch::{Fetcher, Sources};
 use crate::data::ledger::Ledger;
@@ -81,6 +83,7 @@ pub struct RequestContext {
     pub ledger: Arc<Ledger>,
     pub settings: Arc<Settings>,
     pub blanks: Blanks,
+    pub shown: Arc<Shown>,
     /// What shows what the request has done.
     pub done: Arc<LastToken>,
 }
@@ -104,11 +107,12 @@ impl LastToken {
 }
 
 impl RequestContext {
-    pub fn new(sources: &Sources, needs: Needs, writes: Writes, settings: Arc<Settings>) -> Self {
+    /// Of a request whose document has this policy.
+    pub fn new(sources: &Sources, needs: Needs, writes: Writes, settings: Arc<Settings>, policy: Policy) -> Self {
         let ledger = Arc::new(Ledger::default());
         let fetcher = Fetcher::new(sources.clone(), needs, ledger.clone());
         let (viewer, loaders, blanks) = (Viewer::ANYBODY, Loaders::default(), Blanks::default());
-        let done = Arc::default();
-        Self { viewer, loaders, fetcher, writes, ledger, settings, blanks, done }
+        let (shown, done) = (Arc::new(Shown::of(policy)), Arc::default());
+        Self { viewer, loaders, fetcher, writes, ledger, settings, blanks, shown, done }
     }
 }

@@ -11,6 +11,7 @@ use moka::sync::Cache;
 
 use super::context::Settings;
 use super::error::{Code, parse_error, request_error};
+use super::policy::Policy;
 use super::{guard, variables};
 use guard::Limits;
 
@@ -28,6 +29,8 @@ pub struct Document {
     is_valid: AtomicBool,
     /// Its price, if that is the same for all requests.
     price: OnceLock<u64>,
+    /// For how long and for whom its answers may be kept, if that is the same for all requests.
+    policy: OnceLock<Policy>,
 }
 
 impl Documents {
@@ -46,7 +49,8 @@ impl Documents {
         guard::text(text, &self.limits)?;
         let parsed = parse_query(text).map_err(parse_error)?;
         guard::structure(&parsed, &self.limits, self.introspection)?;
-        let document = Arc::new(Document { parsed, is_valid: AtomicBool::new(false), price: OnceLock::new() });
+        let is_valid = AtomicBool::new(false);
+        let document = Arc::new(Document { parsed, is_valid, price: OnceLock::new(), policy: OnceLock::new() });
         self.known.insert(text.into(), document.clone());
         Ok(document)
     }
@@ -76,10 +80,16 @@ impl Document {
 
     /// The price of a request for it, which without variables is found out once.
     pub fn price(&self, find_out: impl FnOnce() -> u64) -> u64 {
-        match self.only_operation() {
-            Some(operation) if operation.variable_definitions.is_empty() => *self.price.get_or_init(find_out),
-            _ => find_out(),
-        }
+        if self.is_always_the_same() { *self.price.get_or_init(find_out) } else { find_out() }
+    }
+
+    /// The policy of a request for it, which without variables is found out once.
+    pub fn policy(&self, find_out: impl FnOnce() -> Policy) -> Policy {
+        if self.is_always_the_same() { *self.policy.get_or_init(find_out) } else { find_out() }
+    }
+
+    fn is_always_the_same(&self) -> bool {
+        self.only_operation().is_some_and(|operation| operation.variable_definitions.is_empty())
     }
 
     fn only_operation(&self) -> Option<&OperationDefinition> {

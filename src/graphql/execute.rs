@@ -18,9 +18,10 @@ use metrics::counter;
 
 use super::context::{RequestContext, Settings, Viewer};
 use super::error::{self, Code};
+use super::note::{Keeping, Note};
 use super::persisted::Named;
 use super::prepare::{Preparation, Prepared};
-use super::{Graph, Subscriptions, graph, prices, subscription, subscriptions};
+use super::{Graph, Subscriptions, graph, subscription, subscriptions, table};
 use crate::data::databases::Needs;
 use crate::data::events::Events;
 use crate::data::fetch::{Fetcher, Keep, Question, Sources};
@@ -68,6 +69,8 @@ pub struct Answer {
     pub body: Body,
     /// What it is to bring with its next request, if that is another than it has.
     pub token: Option<String>,
+    /// What caches may do with it.
+    pub note: Arc<Note>,
 }
 
 /// An answer, as it is sent.
@@ -97,10 +100,20 @@ pub struct Envelope {
     pub cost: bool,
 }
 
+/// What came of an execution.
+struct Performed {
+    response: Response,
+    /// The token of what it has done.
+    done: Option<Token>,
+    /// What it was read with.
+    fetcher: Fetcher,
+    keeping: Keeping,
+}
+
 impl Executor {
     pub fn new(means: Means, settings: Settings, bounds: &subscription::Settings) -> Self {
         let settings = Arc::new(settings);
-        let preparation = Preparation::new(prices(), settings.clone());
+        let preparation = Preparation::new(table(), settings.clone());
         Self {
             shared: Arc::new(Shared {
                 graph: graph(ValidationMode::Strict, settings.suggestions),
@@ -148,7 +161,7 @@ impl Executor {
                 comparison.with(self.clone().anew(request));
             }
             let token = if seen.is_void { sources.databases.issue(None) } else { None };
-            return Answer { body: Body::Written(answered.bytes), token };
+            return Answer { body: Body::Written(answered.bytes), token, note: answered.note };
         }
         let let_in = async {
             let prepared = self.prepare(request, only_reads)?;
@@ -166,7 +179,8 @@ impl Executor {
             }
         };
         let account = cost.then(|| self.shared.preparation.account(&prepared));
-        let (mut response, done, fetcher) = self.perform(prepared, needs, trace, question.is_some()).await;
+        let Performed { mut response, done, fetcher, keeping } =
+            self.perform(prepared, needs, trace, question.is_some()).await;
         if let Some(account) = account {
             response.extensions.insert("cost".to_owned(), account);
         }
@@ -180,7 +194,9 @@ impl Executor {
             true => Body::Refused(Box::new(response)),
             false => Body::Made(Box::new(response), keep),
         };
-        Answer { body, token }
+        // What tells of its request is for who sent that.
+        let keeping = if trace || cost { keeping.private() } else { keeping };
+        Answer { body, token, note: Arc::new(Note::new(keeping)) }
     }
 
     /// What is found out of a request before it is executed: its price is known by then.
@@ -192,25 +208,18 @@ impl Executor {
         Ok(prepared)
     }
 
-    /// Executes a request: the answer, the token of what it has done, and what it was read with.
-    async fn perform(
-        &self,
-        prepared: Prepared,
-        needs: Needs,
-        trace: bool,
-        is_kept: bool,
-    ) -> (Response, Option<Token>, Fetcher) {
-        let Shared { graph, trusting, settings, means, .. } = &*self.shared;
+    async fn perform(&self, prepared: Prepared, needs: Needs, trace: bool, is_kept: bool) -> Performed {
+        let Shared { graph, trusting, settings, preparation, means, .. } = &*self.shared;
         let Means { sources, writes, .. } = means;
-        let Prepared { mut request, document, operation, .. } = prepared;
+        let Prepared { mut request, document, operation, policy, .. } = prepared;
         // What a mutation shows is the state that it made, or a later one.
         let needs = needs.after_write(operation == OperationType::Mutation);
         let graph = if document.is_known_valid(&request.variables) { trusting } else { graph };
         let is_seen_whole = document.is_seen_whole(&request.variables);
         request.set_parsed_query(document.parsed().clone());
-        let context = RequestContext::new(sources, needs.clone(), writes.clone(), settings.clone());
+        let context = RequestContext::new(sources, needs.clone(), writes.clone(), settings.clone(), policy);
         let (loaders, ledger, done) = (context.loaders.clone(), context.ledger.clone(), context.done.clone());
-        let fetcher = context.fetcher.clone();
+        let (fetcher, shown) = (context.fetcher.clone(), context.shown.clone());
         if !is_kept {
             fetcher.forgets();
         }
@@ -224,13 +233,18 @@ impl Executor {
         if trace || needs.are_stale() {
             response.extensions.insert("shoal".to_owned(), account(trace.then_some(&ledger), &needs));
         }
-        (response, done.get(), fetcher)
+        let keeping = match operation {
+            OperationType::Query if response.is_ok() => preparation.judge(&shown, policy),
+            _ => Keeping::Never,
+        };
+        let keeping = if needs.are_stale() { keeping.private() } else { keeping };
+        Performed { response, done: done.get(), fetcher, keeping }
     }
 
     /// The bytes of the answer to a query, made of what the primary has; none if that fails.
     async fn anew(self, request: Request) -> Option<Bytes> {
         let prepared = self.prepare(request, true).ok()?;
-        let (response, ..) = self.perform(prepared, Needs::default().latest(true), false, false).await;
+        let Performed { response, .. } = self.perform(prepared, Needs::default().latest(true), false, false).await;
         response.is_ok().then(|| serde_json::to_vec(&response).ok().map(Bytes::from)).flatten()
     }
 }
@@ -238,7 +252,7 @@ impl Executor {
 impl Answer {
     /// Of a request that is not executed.
     fn refused(error: ServerError) -> Self {
-        Self { body: Body::Refused(Box::new(Response::from_errors(vec![error]))), token: None }
+        Self { body: Body::Refused(Box::new(Response::from_errors(vec![error]))), token: None, note: Arc::default() }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Promises that no resolver chooses a database or asks one by itself: fields name what they need of [`resource::Load`],
 //! and get it batched. Knows neither HTTP nor SQL.
 
+mod asked;
 pub mod connection;
 pub mod context;
 mod documents;
@@ -13,14 +14,18 @@ pub mod guard;
 pub mod id;
 mod mutation;
 mod node;
+pub mod note;
 pub mod persisted;
+pub mod policy;
 pub mod prepare;
 pub mod price;
 pub mod resource;
 mod root;
 mod rows;
 mod scalars;
+mod shown;
 pub mod subscription;
+mod table;
 mod variables;
 mod viewer;
 
@@ -53,7 +58,10 @@ macro_rules! resources {
             /// The object of the type called `name` with this primary key, if there is one.
             async fn find(ctx: &Context<'_>, name: &str, key: i64) -> Result<Option<Self>> {
                 match name {
-                    $(<$module::$type as Resource>::TYPE => Ok(ctx.load::<$module::$type>(key).await?.map(Self::$type)),)+
+                    $(<$module::$type as Resource>::TYPE => {
+                        ctx.request().shown.turned_out(<$module::$type as Resource>::TYPE);
+                        Ok(ctx.load::<$module::$type>(key).await?.map(Self::$type))
+                    })+
                     _ => Err(ctx.refuse(crate::data::Error::bad_input("not a valid id"))),
                 }
             }
@@ -120,9 +128,9 @@ fn subscriptions() -> Subscriptions {
         .finish()
 }
 
-/// What the fields of the graph cost.
-pub fn prices() -> price::Table {
-    price::Table::of::<Root<Query>, Root<Mutation>, Fields>()
+/// What is known of the fields of the graph.
+pub fn table() -> table::Table {
+    table::Table::of::<Root<Query>, Root<Mutation>, Fields>()
 }
 
 /// The schema as text, sorted, so that it changes only where the graph does.

@@ -3,22 +3,25 @@
 use async_graphql::{Context, ID, Object, Result};
 use futures_util::future::join_all;
 
+use super::policy::{self, Scope};
 use super::resource::Load;
 use super::{Node, id};
 use crate::data::Error;
 
-/// The fields of the root that find any object.
+/// The fields of the root that find any object. It is up to what is found for how long, and for whom, that may be kept.
 #[derive(Default)]
 pub struct NodeRoot;
 
 #[Object]
 impl NodeRoot {
     /// An object by global id, whatever its type; null if there is none.
+    #[graphql(directive = policy::cache_control::apply(Some(60), Some(Scope::Public), None))]
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {
         find(ctx, &id).await
     }
 
     /// Objects by global id, in the order of the ids; null where there is none.
+    #[graphql(directive = policy::cache_control::apply(Some(60), Some(Scope::Public), None))]
     async fn nodes(
         &self,
         ctx: &Context<'_>,

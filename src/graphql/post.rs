@@ -8,6 +8,7 @@ use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Filter, Selection, list_fields, orders};
+use super::policy::{self, Scope};
 use super::price::cost;
 use super::resource::{Load, Resource};
 use super::rows::Row;
@@ -85,6 +86,7 @@ pub fn declare(to: &mut Declarations) {
 
 /// Something an author wrote.
 #[derive(MergedObject)]
+#[graphql(directive = policy::cache_control::apply(Some(30), Some(Scope::Public), None))]
 pub struct Post(PostLists, PostFields);
 
 /// The fields of a post that are not lists.
@@ -102,6 +104,10 @@ impl Resource for Post {
 
     fn key(&self) -> i64 {
         self.1.0.id
+    }
+
+    fn is_for_all(post: &post::Row) -> bool {
+        post.status == post::Status::Published
     }
 }
 
@@ -159,6 +165,7 @@ impl PostFields {
     /// How many comments it has, exactly.
     #[graphql(directive = cost::apply(5))]
     async fn comment_count(&self, ctx: &Context<'_>) -> Result<i64> {
+        ctx.request().shown.any(comment::Comment::TYPE);
         Ok(ctx.aggregate(&COMMENT_COUNT, self.0.id).await?.first().map_or(0, |found| found.count))
     }
 }
@@ -219,6 +226,9 @@ pub struct RelatedPostFilter {
 
 impl Filter<post::Row> for RelatedPostFilter {
     fn apply(self, selection: &mut Selection<post::Row>) -> Result<(), Error> {
+        if self.status != PostStatus::Published {
+            selection.keep_private();
+        }
         selection.only(Condition::is(post::Column::Status, post::Status::from(self.status)));
         self.published_at.unwrap_or_default().apply(post::Column::PublishedAt, selection);
         Ok(())

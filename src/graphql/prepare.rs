@@ -7,15 +7,19 @@ use std::sync::Arc;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, ServerError, Value};
 
+use super::asked::Asked;
 use super::context::Settings;
 use super::documents::{self, Document, Documents};
-use super::price::{Asked, Table};
+use super::note::Keeping;
+use super::policy::{self, Policy};
+use super::shown::Shown;
+use super::table::Table;
 use super::{guard, price, variables};
 
 /// What requests are held against.
 pub struct Preparation {
     documents: Documents,
-    prices: Table,
+    table: Table,
     settings: Arc<Settings>,
 }
 
@@ -27,11 +31,13 @@ pub struct Prepared {
     pub operation: OperationType,
     /// What it may cost.
     pub price: u64,
+    /// For how long and for whom its answer may be kept, as far as the document says.
+    pub policy: Policy,
 }
 
 impl Preparation {
-    pub fn new(prices: Table, settings: Arc<Settings>) -> Self {
-        Self { documents: Documents::new(&settings), prices, settings }
+    pub fn new(table: Table, settings: Arc<Settings>) -> Self {
+        Self { documents: Documents::new(&settings), table, settings }
     }
 
     /// Prepares a request.
@@ -43,25 +49,32 @@ impl Preparation {
         let document = self.documents.parse(&request.query)?;
         let asked = self.asked(&document, &request)?;
         variables::check(asked.operation, &request.variables)?;
-        let price = document.price(|| price::price(&self.prices, asked));
+        let price = document.price(|| price::price(&self.table, asked));
         if price > self.settings.max_price {
-            let dearest = price::dearest(&self.prices, asked);
+            let dearest = price::dearest(&self.table, asked);
             let limit = self.settings.max_price;
             return Err(price::too_high(price, limit, &dearest));
         }
+        let policy = document.policy(|| policy::policy(&self.table, asked));
         let operation = asked.operation.ty;
-        Ok(Prepared { request, document, operation, price })
+        Ok(Prepared { request, document, operation, price, policy })
     }
 
     /// What a client is told of the price of its request.
     pub fn account(&self, prepared: &Prepared) -> Value {
         match self.asked(&prepared.document, &prepared.request) {
             Ok(asked) => {
-                let dearest = price::dearest(&self.prices, asked);
+                let dearest = price::dearest(&self.table, asked);
                 price::account(prepared.price, self.settings.max_price, &dearest)
             }
             Err(_) => Value::Null,
         }
+    }
+
+    /// What caches may do with the answer to a document of this policy that has shown this.
+    pub(super) fn judge(&self, shown: &Shown, policy: Policy) -> Keeping {
+        let (policy, tags) = shown.judge(policy, &self.table);
+        Keeping::Within { policy, tags: tags.into() }
     }
 
     fn asked<'a>(&self, document: &'a Document, request: &'a Request) -> Result<Asked<'a>, ServerError> {

@@ -6,34 +6,23 @@
 //! twice, its price counts twice, though it is read once.
 
 mod dearest;
-mod table;
 mod walk;
 
 #[cfg(test)]
 mod tests;
 
-use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
-use async_graphql::{ServerError, TypeDirective, Value, Variables};
+use async_graphql::{ServerError, TypeDirective, Value};
 
 pub use dearest::dearest;
-pub use table::Table;
 use walk::Walk;
 
+use super::asked::Asked;
 use super::error::{Code, request_error};
-use crate::data::page::PageLimits;
+use super::table::Table;
 
 /// What a field costs besides what is below it; without it an object costs 1, a mutation 10, anything else nothing.
 #[TypeDirective(location = "FieldDefinition", name = "cost")]
 pub fn cost(weight: i32) {}
-
-/// A request whose price is asked for.
-#[derive(Clone, Copy)]
-pub struct Asked<'a> {
-    pub document: &'a ExecutableDocument,
-    pub operation: &'a OperationDefinition,
-    pub variables: &'a Variables,
-    pub pages: PageLimits,
-}
 
 /// What of a request costs most, and how much that is by itself.
 #[derive(Debug, PartialEq, Eq)]

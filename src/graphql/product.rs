@@ -8,11 +8,12 @@ use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Filter, Selection, list_fields, orders};
+use super::policy::{self, Scope};
 use super::price::cost;
 use super::resource::{Load, Resource};
 use super::rows::Row;
 use super::scalars::{DateTime, Money};
-use super::{id, order_item, user};
+use super::{id, order as orders, order_item, user};
 use crate::data::condition::Condition;
 use crate::data::events::Topic;
 use crate::data::find::{Aggregate, Bulky, Unique};
@@ -77,6 +78,7 @@ pub fn declare(to: &mut Declarations) {
 
 /// Something the shop sells, or sold.
 #[derive(MergedObject)]
+#[graphql(directive = policy::cache_control::apply(Some(10), Some(Scope::Public), None))]
 pub struct Product(ProductLists, ProductFields);
 
 /// The fields of a product that are not lists.
@@ -156,6 +158,7 @@ impl ProductFields {
     /// How many were sold. Cancelled orders do not count.
     #[graphql(directive = cost::apply(5))]
     async fn units_sold(&self, ctx: &Context<'_>) -> Result<i64> {
+        ctx.request().shown.any(orders::Order::TYPE);
         Ok(ctx.aggregate(&UNITS_SOLD, self.0.id).await?.first().map_or(0, |found| found.units))
     }
 }

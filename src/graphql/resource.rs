@@ -27,6 +27,11 @@ pub trait Resource: ObjectType + From<Arc<Self::Record>> + 'static {
     /// The primary key.
     fn key(&self) -> i64;
 
+    /// Whether a record may be shown to everybody, as far as the type's policy allows it.
+    fn is_for_all(_: &Self::Record) -> bool {
+        true
+    }
+
     /// The field `id`, as interfaces resolve it.
     fn global_id(&self, _: &Context<'_>) -> impl Future<Output = Result<ID>> + Send {
         std::future::ready(Ok(id::encode::<Self>(self.key())))
@@ -79,7 +84,7 @@ impl Load for Context<'_> {
     }
 
     async fn load<T: Resource>(&self, key: i64) -> Result<Option<T>> {
-        Ok(self.fetch(Rows::<T::Record>::new(), key).await?.map(|found| T::from(found.row)))
+        Ok(shown(self, self.fetch(Rows::<T::Record>::new(), key).await?.map(|found| found.row)))
     }
 
     async fn load_id<T: Resource>(&self, id: &ID) -> Result<Option<Row<T>>> {
@@ -91,7 +96,7 @@ impl Load for Context<'_> {
         if value.contains('\0') {
             return Err(fault(self, Error::bad_input("a text cannot contain NUL")));
         }
-        Ok(self.fetch(by, value).await?.map(|found| Row(T::from(found.row))))
+        Ok(shown(self, self.fetch(by, value).await?.map(|found| found.row)).map(Row))
     }
 
     async fn load_parent<T: Resource>(&self, key: i64) -> Result<Row<T>> {
@@ -111,6 +116,11 @@ impl Load for Context<'_> {
 
     fn connection<T: Resource>(&self, of: Selection<T::Record>, args: &PageArgs) -> Result<Connection<T>> {
         let limits = self.request().settings.page_limits();
+        let shown = &self.request().shown;
+        shown.any(T::TYPE);
+        if !of.is_for_all() {
+            shown.private();
+        }
         let (listing, parent) = of.listing().map_err(|error| fault(self, error))?;
         let page = PageSpec::new(args, limits, &listing).map_err(|error| fault(self, error))?;
         Ok(Connection { listing, page, parent })
@@ -118,5 +128,20 @@ impl Load for Context<'_> {
 
     fn refuse(&self, error: Error) -> async_graphql::Error {
         fault(self, error)
+    }
+}
+
+/// The object of a record that is shown, if there is one.
+fn shown<T: Resource>(ctx: &Context<'_>, found: Option<Arc<T::Record>>) -> Option<T> {
+    let shown = &ctx.request().shown;
+    match found {
+        Some(record) => {
+            shown.object::<T>(&record);
+            Some(T::from(record))
+        }
+        None => {
+            shown.any(T::TYPE);
+            None
+        }
     }
 }

@@ -5,6 +5,7 @@ use chrono::{Datelike, SecondsFormat, Timelike, Utc};
 use sea_orm::ColumnTrait;
 
 use super::connection::Selection;
+use super::policy;
 use crate::data::Record;
 use crate::data::condition::Condition;
 
@@ -81,6 +82,7 @@ impl From<chrono::DateTime<Utc>> for DateTime {
 
 /// An amount of money.
 #[derive(Clone, Debug, PartialEq, Eq, SimpleObject)]
+#[graphql(directive = policy::cache_control::apply(None, None, Some(true)))]
 pub struct Money {
     /// A decimal number with as many places as the currency has: 12.50. Never a float.
     pub amount: String,

@@ -6,6 +6,7 @@ use async_graphql::{Context, ID, InputObject, MergedObject, Object, Result};
 use entity::{post_tag, tag};
 
 use super::connection::{Filter, Selection, list_fields, orders};
+use super::policy::{self, Scope};
 use super::resource::{Load, Resource};
 use super::rows::Row;
 use super::{id, post};
@@ -40,6 +41,7 @@ pub fn declare(to: &mut Declarations) {
 
 /// Something that posts can be about.
 #[derive(MergedObject)]
+#[graphql(directive = policy::cache_control::apply(Some(60), Some(Scope::Public), None))]
 pub struct Tag(TagLists, TagFields);
 
 /// The fields of a tag that are not lists.

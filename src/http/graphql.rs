@@ -2,6 +2,7 @@
 //! <https://graphql.github.io/graphql-over-http/draft/>
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
@@ -11,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::accept::{Accepted, MediaType, Stream};
+use super::cache::{self, Asker};
 use super::live::live;
 use super::params::{self, Asked, Params};
 use super::refusal::Refusal;
@@ -81,11 +83,13 @@ async fn respond(
         Asked::of_body(&body, server.limits.batch)?
     };
     let envelope = envelope(server, &parts.headers, address, is_read);
+    let has_name = parts.headers.contains_key(header::AUTHORIZATION);
+    let asker = Asker { is_somebody: has_name || !envelope.tokens.is_empty(), reads: is_read };
     match asked {
         Asked::One(params) => {
             let request = params.request()?;
             let executor = &server.parts.executor;
-            let Answer { body, token } = match accepted.stream {
+            let Answer { body, token, note } = match accepted.stream {
                 None => executor.execute(request, envelope).await,
                 Some(stream) => match executor.operate(request, envelope).await {
                     Outcome::Answer(answer) => answer,
@@ -93,11 +97,16 @@ async fn respond(
                 },
             };
             let media_type = accepted.single.unwrap_or(MediaType::Response);
-            let written = write::answer(body, media_type, request_id);
+            let written = write::answer(body, note, media_type, request_id);
+            let asker = Asker { is_somebody: asker.is_somebody || token.is_some(), ..asker };
+            let whole = |written: Written| {
+                let for_caches = cache::headers(&written, media_type, asker, &server.cache);
+                written.into_response(media_type, for_caches)
+            };
             let mut response = match accepted {
                 // Of who takes both, a stream is for what needs one.
-                Accepted { single: Some(_), .. } | Accepted { stream: None, .. } => written.into_response(media_type),
-                _ if written.status == StatusCode::METHOD_NOT_ALLOWED => written.into_response(media_type),
+                Accepted { single: Some(_), .. } | Accepted { stream: None, .. } => whole(written),
+                _ if written.status == StatusCode::METHOD_NOT_ALLOWED => whole(written),
                 Accepted { stream: Some(Stream::Events), .. } => sse::once(&written.bytes),
                 Accepted { stream: Some(Stream::Multipart), .. } => multipart::once(&written.bytes),
             };
@@ -177,8 +186,8 @@ async fn answer_all(
     let requests = batch.into_iter().map(Params::request).collect::<Result<Vec<_>, _>>()?;
     let (mut bytes, mut last, mut retry_after) = (vec![b'['], None, None);
     for request in requests {
-        let Answer { body, token } = server.parts.executor.execute(request, envelope.clone()).await;
-        let written = write::answer(body, media_type, request_id);
+        let Answer { body, token, note } = server.parts.executor.execute(request, envelope.clone()).await;
+        let written = write::answer(body, note, media_type, request_id);
         if bytes.len() > 1 {
             bytes.push(b',');
         }
@@ -190,8 +199,9 @@ async fn answer_all(
         }
     }
     bytes.push(b']');
-    let written = Written { status: StatusCode::OK, bytes: Bytes::from(bytes), retry_after };
-    let mut response = written.into_response(media_type);
+    let (bytes, note) = (Bytes::from(bytes), Arc::default());
+    let written = Written { status: StatusCode::OK, bytes, retry_after, note };
+    let mut response = written.into_response(media_type, cache::never());
     give(last, &mut response);
     Ok(response)
 }

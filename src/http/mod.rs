@@ -7,6 +7,7 @@ mod accept;
 mod activity;
 mod address;
 mod body;
+mod cache;
 mod graphiql;
 mod graphql;
 mod live;
@@ -79,6 +80,7 @@ struct Server {
     limits: Limits,
     /// Whether there is GraphiQL.
     has_page: bool,
+    cache: settings::Cache,
     sockets: Sockets,
     streams: Streams,
 }
@@ -132,8 +134,8 @@ impl Face {
         let body = body::Limits { bytes: settings.max_body_bytes, timeout };
         let limits = Limits { body, batch: settings.max_batch };
         let (parts, origins, proxies) = (self.parts.clone(), self.origins.clone(), self.proxies.clone());
-        let has_page = settings.graphiql;
-        let server = Server { parts, origins, proxies, limits, has_page, sockets, streams };
+        let (has_page, cache) = (settings.graphiql, settings.cache);
+        let server = Server { parts, origins, proxies, limits, has_page, cache, sockets, streams };
         let mut graphql = Router::new()
             .route("/graphql", any(graphql::answer))
             .route("/graphql/stream", any(streams::answer))
@@ -157,6 +159,8 @@ impl Face {
             router = router.layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(when));
         }
         router
+            // Outside of compression: what is sent depends on it.
+            .layer(middleware::from_fn(cache::validate))
             .layer(middleware::map_response(no_sniffing))
             .layer(middleware::from_fn(request_id::measure))
             .with_state(server)

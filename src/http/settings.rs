@@ -37,7 +37,18 @@ pub struct Settings {
     pub idle_timeout_ms: u64,
     /// How long requests in work may take after a signal to stop, in milliseconds.
     pub drain_timeout_ms: u64,
+    pub cache: Cache,
     pub tls: Tls,
+}
+
+/// What caches between the server and its clients may do with what is public.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// For how long they may keep it at most, in seconds; types say less. 0: nothing is public.
+    pub max_age_s: u32,
+    /// For how much longer they may show it while they ask for the next, in seconds.
+    pub stale_while_revalidate_s: u32,
 }
 
 /// Files in PEM; both, or none for no TLS.
@@ -66,6 +77,7 @@ impl Default for Settings {
             write_timeout_ms: 30_000,
             idle_timeout_ms: 75_000,
             drain_timeout_ms: 10_000,
+            cache: Cache { max_age_s: 60, stale_while_revalidate_s: 30 },
             tls: Tls::default(),
         }
     }

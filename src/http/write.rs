@@ -1,10 +1,11 @@
 //! Writes answers: once, straight from the executor's values.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_graphql::{ServerError, Value};
 use axum::body::Bytes;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use metrics::counter;
 use serde::Serialize;
@@ -12,9 +13,10 @@ use serde::Serialize;
 use super::accept::MediaType;
 use crate::graphql::error::{self, Code};
 use crate::graphql::execute::Body;
+use crate::graphql::note::Note;
 
 /// Of what nobody may keep.
-pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+pub const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
 
 /// An answer as bytes, and what HTTP says of it.
 pub struct Written {
@@ -22,6 +24,8 @@ pub struct Written {
     pub bytes: Bytes,
     /// After how many seconds what could not be had now may be asked for again.
     pub retry_after: Option<u64>,
+    /// What caches may do with it.
+    pub note: Arc<Note>,
 }
 
 /// A request that was not executed has no data, which is not the same as data that is null.
@@ -33,15 +37,15 @@ struct Refused<'a> {
 }
 
 /// The bytes of an answer.
-pub fn answer(body: Body, media_type: MediaType, request_id: &str) -> Written {
+pub fn answer(body: Body, note: Arc<Note>, media_type: MediaType, request_id: &str) -> Written {
     match body {
-        Body::Written(bytes) => Written { status: StatusCode::OK, bytes, retry_after: None },
+        Body::Written(bytes) => Written { status: StatusCode::OK, bytes, retry_after: None, note },
         Body::Refused(mut response) => {
             let bytes = refused(&mut response, request_id);
             let code = response.errors.first().map(error::code);
             let status = status(code.as_deref().unwrap_or_default(), media_type);
             let retry_after = response.errors.first().and_then(error::retry_after);
-            Written { status, bytes, retry_after }
+            Written { status, bytes, retry_after, note }
         }
         Body::Made(mut response, keep) => {
             let retry_after = finish(&mut response.errors, request_id);
@@ -49,9 +53,9 @@ pub fn answer(body: Body, media_type: MediaType, request_id: &str) -> Written {
                 Ok(bytes) => {
                     let bytes = Bytes::from(bytes);
                     if let Some(keep) = keep {
-                        keep.keep(bytes.clone());
+                        keep.keep(bytes.clone(), note.clone(), note.size());
                     }
-                    Written { status: StatusCode::OK, bytes, retry_after }
+                    Written { status: StatusCode::OK, bytes, retry_after, note }
                 }
                 Err(error) => unwritable(&error, request_id),
             }
@@ -67,9 +71,10 @@ pub fn refused(answer: &mut async_graphql::Response, request_id: &str) -> Bytes 
 }
 
 impl Written {
-    pub fn into_response(self, media_type: MediaType) -> Response {
-        let mut response =
-            (self.status, [(header::CONTENT_TYPE, media_type.content_type())], self.bytes).into_response();
+    /// With the headers for caches.
+    pub fn into_response(self, media_type: MediaType, for_caches: HeaderMap) -> Response {
+        let content_type = [(header::CONTENT_TYPE, media_type.content_type())];
+        let mut response = (self.status, content_type, for_caches, self.bytes).into_response();
         let seconds = self.retry_after.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds)));
         response.headers_mut().extend(seconds);
         response
@@ -105,5 +110,5 @@ fn status(code: &str, media_type: MediaType) -> StatusCode {
 fn unwritable(error: &serde_json::Error, request_id: &str) -> Written {
     tracing::error!(request_id, %error, "an answer could not be written");
     let bytes = Bytes::from_static(br#"{"errors":[{"message":"internal error","extensions":{"code":"INTERNAL"}}]}"#);
-    Written { status: StatusCode::INTERNAL_SERVER_ERROR, bytes, retry_after: None }
+    Written { status: StatusCode::INTERNAL_SERVER_ERROR, bytes, retry_after: None, note: Arc::default() }
 }

@@ -1,5 +1,6 @@
 //! The HTTP face, as clients, browsers and balancers meet it.
 
+mod caching;
 mod coding;
 mod connections;
 mod load;

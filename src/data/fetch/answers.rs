@@ -23,16 +23,17 @@ const MOST_PARTS: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Question(Place);
 
-/// An answer, and what it depends on.
+/// An answer, what was noted of it, and what it depends on.
 #[derive(Debug)]
-struct Kept {
+struct Kept<N> {
     bytes: Bytes,
+    note: Arc<N>,
     parts: Box<[Part]>,
     tables: Box<[&'static str]>,
 }
 
 /// An answer in the near tier.
-type Held = Entry<Kept>;
+type Held<N> = Entry<Kept<N>>;
 
 /// Something that an answer depends on, and up to where what went into it shows that.
 pub(super) type Part = (Slot, Position);
@@ -60,17 +61,18 @@ pub struct Keep {
     tables: Vec<&'static str>,
 }
 
-/// An answer that was kept.
-pub struct Answered {
+/// An answer that was kept, and what was noted of it.
+pub struct Answered<N> {
     pub bytes: Bytes,
+    pub note: Arc<N>,
     /// There if it is to be compared with what the primary has.
-    pub comparison: Option<Comparison>,
+    pub comparison: Option<Comparison<N>>,
 }
 
 /// A comparison to be made.
-pub struct Comparison {
+pub struct Comparison<N> {
     permit: OwnedPermit<Audit>,
-    kept: Arc<Held>,
+    kept: Arc<Held<N>>,
     history: Arc<History>,
 }
 
@@ -149,7 +151,8 @@ impl Fetcher {
 }
 
 impl Keep {
-    pub fn keep(mut self, bytes: Bytes) {
+    /// Keeps it, with a note of `size` bytes for whoever serves it again.
+    pub fn keep<N: Send + Sync + 'static>(mut self, bytes: Bytes, note: Arc<N>, size: usize) {
         let Some(resource) = self.sources.cache.kept(ANSWERS) else { return };
         self.parts.sort_unstable();
         // Of what went into it twice the earlier counts.
@@ -159,8 +162,8 @@ impl Keep {
             return;
         }
         // The bytes are counted once, as they are kept once.
-        let size = (bytes.len() + self.parts.len() * size_of::<Part>()) / 2;
-        let kept = Kept { bytes, parts: self.parts.into(), tables: self.tables.into() };
+        let size = (bytes.len() + size + self.parts.len() * size_of::<Part>()) / 2;
+        let kept = Kept { bytes, note, parts: self.parts.into(), tables: self.tables.into() };
         let entry = Entry::new(Some(kept), (self.of.universe, stamp), Instant::now());
         resource.keep(self.place, entry, size);
     }
@@ -173,10 +176,10 @@ impl Sources {
     }
 
     /// The answer to a question, if one is kept that may be served.
-    pub fn answered(&self, needs: &Needs, question: &Question) -> Option<Answered> {
+    pub fn answered<N: Send + Sync + 'static>(&self, needs: &Needs, question: &Question) -> Option<Answered<N>> {
         let view = self.view(needs)?;
         let resource = self.cache.kept(ANSWERS)?;
-        let entry = match find(resource.near.as_ref()?, &view, &question.0) {
+        let entry = match find::<N>(resource.near.as_ref()?, &view, &question.0) {
             Ok(entry) => entry,
             Err(miss) => {
                 resource.in_near.missed(miss);
@@ -188,17 +191,17 @@ impl Sources {
         resource.in_near.hits.increment(1);
         resource.saved(1, 1);
         self.cache.count(1, 0, 0);
-        let bytes = entry.value.as_ref()?.bytes.clone();
+        let (bytes, note) = entry.value.as_ref().map(|kept| (kept.bytes.clone(), kept.note.clone()))?;
         let audits = self.audits.as_ref().filter(|_| is_chosen(self.cache.settings().audit_per_mille));
         let permit = audits.and_then(|audits| audits.clone().try_reserve_owned().ok());
         let comparison = permit.map(|permit| Comparison { permit, kept: entry, history: view.history });
-        Some(Answered { bytes, comparison })
+        Some(Answered { bytes, note, comparison })
     }
 }
 
 /// An answer that may be served, or why there is none.
-fn find(near: &Near, view: &View, place: &Place) -> Result<Arc<Held>, Miss> {
-    let entry = near.get::<Kept>(place, view.history.universe, Instant::now())?;
+fn find<N: Send + Sync + 'static>(near: &Near, view: &View, place: &Place) -> Result<Arc<Held<N>>, Miss> {
+    let entry = near.get::<Kept<N>>(place, view.history.universe, Instant::now())?;
     let kept = entry.value.as_ref().ok_or(Miss::Absent)?;
     if !view.history.tells_all(kept.tables.iter().copied()) {
         return Err(Miss::Disabled);
@@ -209,7 +212,7 @@ fn find(near: &Near, view: &View, place: &Place) -> Result<Arc<Held>, Miss> {
     }
 }
 
-impl Comparison {
+impl<N: Send + Sync + 'static> Comparison<N> {
     /// Compares, in the background, with what is made of what the primary has; none if that fails.
     pub fn with(self, made_anew: impl Future<Output = Option<Bytes>> + Send + 'static) {
         let Self { permit, kept: entry, history } = self;

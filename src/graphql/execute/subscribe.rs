@@ -16,6 +16,7 @@ use crate::data::events::{Event, Topic};
 use crate::data::scalar::{Key, Scalar};
 use crate::graphql::context::{RequestContext, Viewer};
 use crate::graphql::error;
+use crate::graphql::policy::Policy;
 use crate::graphql::prepare::Prepared;
 use crate::graphql::subscription::Stage;
 use crate::graphql::subscription::operation::as_query;
@@ -49,7 +50,9 @@ impl Executor {
                 }
                 match self.subscribe(prepared, envelope.client).await {
                     Ok(subscribed) => Outcome::Events(subscribed),
-                    Err(response) => Outcome::Answer(Answer { body: Body::Refused(response), token: None }),
+                    Err(response) => {
+                        Outcome::Answer(Answer { body: Body::Refused(response), token: None, note: Arc::default() })
+                    }
                 }
             }
             Ok(prepared) => Outcome::Answer(self.answer(prepared.request, envelope, is_new).await),
@@ -102,7 +105,8 @@ impl Shown {
     async fn at(&self, stage: Arc<Stage>, needs: Needs) -> Response {
         let shared = &*self.executor.shared;
         let Means { sources, writes, .. } = &shared.means;
-        let context = RequestContext::new(sources, needs, writes.clone(), shared.settings.clone());
+        let (writes, settings) = (writes.clone(), shared.settings.clone());
+        let context = RequestContext::new(sources, needs, writes, settings, Policy::NONE);
         // No answer is kept: its subscribers have it.
         context.fetcher.forgets();
         let loaders = context.loaders.clone();

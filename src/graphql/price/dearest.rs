@@ -3,9 +3,10 @@
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use foldhash::{HashSet, HashSetExt};
 
-use super::table::Rows;
+use super::Dearest;
 use super::walk::{Part, Walk};
-use super::{Asked, Dearest, Table};
+use crate::graphql::asked::Asked;
+use crate::graphql::table::{Rows, Table};
 
 /// Most characters of a key that are repeated.
 const MOST_OF_KEY: usize = 40;
@@ -65,7 +66,7 @@ impl<'a> Walk<'a> {
         best: &mut Option<Candidate<'a>>,
     ) {
         for selection in &selections.items {
-            if self.is_left_out(selection.node.directives()) {
+            if self.asked.is_left_out(selection.node.directives()) {
                 continue;
             }
             match &selection.node {
@@ -86,7 +87,7 @@ impl<'a> Walk<'a> {
                 Selection::FragmentSpread(spread) => {
                     let name = spread.node.fragment_name.node.as_str();
                     if seen.insert(name)
-                        && let Some(selections) = self.fragment(name, object)
+                        && let Some(selections) = self.asked.fragment(self.table, name, object)
                     {
                         self.candidates(selections, object, page, seen, best);
                     }

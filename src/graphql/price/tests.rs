@@ -1,9 +1,11 @@
+use async_graphql::Variables;
 use async_graphql::parser::parse_query;
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::graphql::prices;
+use crate::data::page::PageLimits;
+use crate::graphql::table;
 
 const PAGES: PageLimits = PageLimits { default: 20, max: 100 };
 
@@ -11,7 +13,7 @@ fn with<T>(document: &str, variables: serde_json::Value, run: impl FnOnce(&Table
     let document = parse_query(document).unwrap();
     let (_, operation) = document.operations.iter().next().unwrap();
     let variables = Variables::from_json(variables);
-    run(&prices(), Asked { document: &document, operation: &operation.node, variables: &variables, pages: PAGES })
+    run(&table(), Asked { document: &document, operation: &operation.node, variables: &variables, pages: PAGES })
 }
 
 fn of(document: &str) -> u64 {

@@ -1,12 +1,11 @@
 //! The way through a document that adds up prices.
 
-use async_graphql::parser::types::{Directive, Field, Selection, SelectionSet};
-use async_graphql::{Positioned, Variables};
+use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql_value::{ConstValue, Value};
 use foldhash::{HashMap, HashMapExt};
 
-use super::Asked;
-use super::table::{Rows, Table};
+use crate::graphql::asked::Asked;
+use crate::graphql::table::{Rows, Table};
 
 /// The price of `__schema` and of `__type`: the schema is large, and does not grow.
 const INTROSPECTION: u64 = 100;
@@ -101,7 +100,7 @@ impl<'a> Walk<'a> {
             {
                 self.visits += 1;
             }
-            if self.is_left_out(selection.node.directives()) {
+            if self.asked.is_left_out(selection.node.directives()) {
                 continue;
             }
             sum = sum.plus(match &selection.node {
@@ -110,20 +109,15 @@ impl<'a> Walk<'a> {
                     Some(on) if !self.table.applies(&on.node.on.node, object) => Sum::default(),
                     _ => self.of_object(&inline.node.selection_set.node, object),
                 },
-                Selection::FragmentSpread(spread) => match self.fragment(&spread.node.fragment_name.node, object) {
-                    Some(selections) => self.once(selections, object, |walk| walk.of_object(selections, object)),
-                    None => Sum::default(),
-                },
+                Selection::FragmentSpread(spread) => {
+                    match self.asked.fragment(self.table, &spread.node.fragment_name.node, object) {
+                        Some(selections) => self.once(selections, object, |walk| walk.of_object(selections, object)),
+                        None => Sum::default(),
+                    }
+                }
             });
         }
         sum
-    }
-
-    /// What a fragment selects of an object.
-    pub fn fragment(&self, name: &str, object: usize) -> Option<&'a SelectionSet> {
-        let fragment = &self.asked.document.fragments.get(name)?.node;
-        let applies = self.table.applies(&fragment.type_condition.node.on.node, object);
-        applies.then_some(&fragment.selection_set.node)
     }
 
     /// What a field costs; nothing if there is no such field, which validation will say.
@@ -172,7 +166,7 @@ impl<'a> Walk<'a> {
         let asked = |name: &str| {
             let rows = match &field.get_argument(name)?.node {
                 Value::Number(rows) => rows.as_i64(),
-                Value::Variable(name) => match self.variable(name)? {
+                Value::Variable(name) => match self.asked.variable(name)? {
                     ConstValue::Number(rows) => rows.as_i64(),
                     _ => None,
                 },
@@ -188,7 +182,7 @@ impl<'a> Walk<'a> {
         let length = match field.get_argument(list).map(|value| &value.node) {
             None => 0,
             Some(Value::List(elements)) => elements.len(),
-            Some(Value::Variable(name)) => match self.variable(name) {
+            Some(Value::Variable(name)) => match self.asked.variable(name) {
                 Some(ConstValue::List(elements)) => elements.len(),
                 value => usize::from(value.is_some()),
             },
@@ -196,35 +190,6 @@ impl<'a> Walk<'a> {
             Some(_) => 1,
         };
         length as u64
-    }
-
-    /// The value of a variable, or its default.
-    fn variable(&self, name: &str) -> Option<&'a ConstValue> {
-        let Asked { operation, variables, .. } = self.asked;
-        let of = |variables: &'a Variables| variables.iter().find(|(given, _)| *given == name).map(|(_, value)| value);
-        of(variables).or_else(|| {
-            let definition =
-                operation.variable_definitions.iter().find(|definition| definition.node.name.node == name)?;
-            definition.node.default_value.as_ref().map(|value| &value.node)
-        })
-    }
-
-    /// Whether a selection is skipped, or not included.
-    pub fn is_left_out(&self, directives: &[Positioned<Directive>]) -> bool {
-        directives.iter().any(|directive| {
-            let leaves_out = match directive.node.name.node.as_str() {
-                "skip" => true,
-                "include" => false,
-                _ => return false,
-            };
-            match directive.node.get_argument("if").map(|value| &value.node) {
-                Some(Value::Boolean(condition)) => *condition == leaves_out,
-                Some(Value::Variable(name)) => {
-                    matches!(self.variable(name), Some(ConstValue::Boolean(condition)) if *condition == leaves_out)
-                }
-                _ => false,
-            }
-        })
     }
 
     fn bytes(&self, value: &Value) -> u64 {

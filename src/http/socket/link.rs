@@ -78,7 +78,7 @@ impl Link {
     }
 
     /// An answer, whose token the socket keeps, and tells.
-    fn respond(&self, Answer { body, token }: Answer, number: Option<u64>) -> Response {
+    fn respond(&self, Answer { body, token, .. }: Answer, number: Option<u64>) -> Response {
         let mut response = match body {
             Body::Refused(response) => {
                 self.fail(number);

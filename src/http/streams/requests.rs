@@ -11,6 +11,7 @@ use url::form_urlencoded;
 use crate::graphql::error::Code;
 use crate::graphql::execute::{Answer, Body, Outcome};
 use crate::http::accept::{Accepted, MediaType, Stream};
+use crate::http::cache;
 use crate::http::graphql::{envelope, give, refuse_cross_site};
 use crate::http::params::{Asked, check_content_type};
 use crate::http::refusal::Refusal;
@@ -90,11 +91,11 @@ async fn begin(
     let begun = server.streams.begin(&token, id)?;
     let media_type = accepted.single.unwrap_or(MediaType::Json);
     let done = match server.parts.executor.operate(request, envelope(server, &parts.headers, address, false)).await {
-        Outcome::Answer(Answer { body: body @ Body::Refused(_), .. }) => {
-            return Ok(write::answer(body, media_type, request_id).into_response(media_type));
+        Outcome::Answer(Answer { body: body @ Body::Refused(_), note, .. }) => {
+            return Ok(write::answer(body, note, media_type, request_id).into_response(media_type, cache::never()));
         }
-        Outcome::Answer(Answer { body, token }) => {
-            begun.answer(write::answer(body, media_type, request_id).bytes);
+        Outcome::Answer(Answer { body, token, note }) => {
+            begun.answer(write::answer(body, note, media_type, request_id).bytes);
             token
         }
         Outcome::Events(subscribed) => {

@@ -1,9 +1,12 @@
-//! What the fields of each type cost, once for all requests.
+//! What is known of the fields of each type before anybody asks for them: what they cost, and for how long and for whom
+//! their values may be kept.
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::registry::{MetaField, MetaType, MetaTypeName, Registry};
 use async_graphql::{OutputType, Value};
 use foldhash::{HashMap, HashMapExt};
+
+use super::policy::{Declared, Policy};
 
 /// What a mutation costs besides what it shows: a transaction.
 const MUTATION: u64 = 10;
@@ -18,7 +21,6 @@ pub struct Table {
 }
 
 /// An object, interface or union.
-#[derive(Default)]
 pub struct Type {
     pub name: String,
     pub fields: HashMap<String, Field>,
@@ -26,6 +28,8 @@ pub struct Type {
     pub possible: Vec<usize>,
     /// The interfaces and unions that an object belongs to.
     pub belongs_to: Vec<String>,
+    /// For how long and for whom its objects may be kept.
+    pub policy: Policy,
 }
 
 pub struct Field {
@@ -34,6 +38,8 @@ pub struct Field {
     /// The type below it, if that has fields.
     pub of: Option<usize>,
     pub rows: Rows,
+    /// For how long and for whom its value may be kept; none if that is as with what it is a field of.
+    pub policy: Option<Policy>,
 }
 
 /// How often there is what is below a field.
@@ -67,7 +73,14 @@ impl Table {
         };
         for of in registry.types.values().filter(|of| of.is_composite()) {
             let is_mutation = number(of.name()) == table.mutation;
-            let field = |field: &MetaField| field_of(&registry, of, field, number(&field.ty), is_mutation);
+            let is_root = is_mutation || [table.query, table.subscription].contains(&number(of.name()));
+            let field = |field: &MetaField| {
+                let policy = match Declared::of_field(&registry, field) {
+                    Declared::Own(policy) => Some(policy),
+                    Declared::Inherited => is_root.then_some(Policy::NONE),
+                };
+                Field { policy, ..field_of(&registry, of, field, number(&field.ty), is_mutation) }
+            };
             let fields = of.fields().into_iter().flatten();
             let possible = if of.is_abstract() { of.possible_types() } else { None };
             table.types.push(Type {
@@ -75,6 +88,7 @@ impl Table {
                 fields: fields.map(|(name, meta)| (name.clone(), field(meta))).collect(),
                 possible: possible.into_iter().flatten().filter_map(|name| number(name)).collect(),
                 belongs_to: Vec::new(),
+                policy: Declared::of_type(&registry, of).or_none(),
             });
         }
         for of in registry.types.values().filter(|of| of.is_abstract()) {
@@ -93,6 +107,11 @@ impl Table {
             OperationType::Mutation => self.mutation,
             OperationType::Subscription => self.subscription,
         }
+    }
+
+    /// The type of this name, if there is one with fields.
+    pub fn named(&self, name: &str) -> Option<&Type> {
+        self.numbers.get(name).map(|number| &self.types[*number])
     }
 
     /// Whether a fragment on the type of this name is about an object.
@@ -119,18 +138,18 @@ fn field_of(registry: &Registry, of: &MetaType, field: &MetaField, below: Option
         // Parts of a connection that stand for no object.
         _ => u64::from(below.is_some() && !type_below.is_some_and(|below| is_edge(below) || is_page_info(below))),
     };
-    Field { weight, of: below, rows }
+    Field { weight, of: below, rows, policy: None }
 }
 
 /// <https://relay.dev/graphql/connections.htm>
-fn is_connection(of: &MetaType) -> bool {
+pub(super) fn is_connection(of: &MetaType) -> bool {
     of.name().ends_with("Connection") && of.field_by_name("pageInfo").is_some()
 }
 
-fn is_edge(of: &MetaType) -> bool {
+pub(super) fn is_edge(of: &MetaType) -> bool {
     of.name().ends_with("Edge") && of.field_by_name("cursor").is_some()
 }
 
-fn is_page_info(of: &MetaType) -> bool {
+pub(super) fn is_page_info(of: &MetaType) -> bool {
     of.name() == "PageInfo"
 }
