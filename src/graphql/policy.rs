@@ -10,6 +10,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+use async_graphql::parser::types::OperationType;
 use async_graphql::{Enum, TypeDirective};
 
 pub use declared::Declared;
@@ -59,10 +60,12 @@ impl Policy {
     }
 }
 
-/// The policy of a request, as far as its document says.
+/// The policy of a request, as far as its document says. What changes something, or goes on, has none.
 pub fn policy(table: &Table, asked: Asked<'_>) -> Policy {
     let mut walk = Walk::new(table, asked);
-    if let Some(root) = table.root(asked.operation.ty) {
+    if asked.operation.ty == OperationType::Query
+        && let Some(root) = table.root(OperationType::Query)
+    {
         walk.selections(&asked.operation.selection_set.node, root);
     }
     // What asks for nothing that has a policy is as what has none.
