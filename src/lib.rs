@@ -15,7 +15,7 @@
 //!   http       GraphQL over HTTP, probes, metrics, GraphiQL from the binary
 //!     serve, activity   connections, each watched: bounded in number and in time       tls      of the server's own port
 //!     accept, params, body            what may come in      origins, address   from whose pages, and from where
-//!     write, refusal                  what goes out         socket, sse, multipart, streams   subscriptions
+//!     write, refusal, cache           what goes out         socket, sse, multipart, streams   subscriptions
 //!   graphql    the graph: one file for each resource, and
 //!     mutation    what can be changed, one file for each resource; all that is wrong with an input, at once
 //!     connection  Relay connections, once for all lists     resource  what a resolver may ask for
@@ -25,8 +25,9 @@
 //!     documents   parsed documents                           error     codes, and what clients never see
 //!     guard       how large a document may be, judged before that costs anything
 //!     price       what executing it may cost, by page sizes and weights
-//!     prepare     what is found out of a request before it is executed
 //!     federation  the graph as one of several that a gateway joins
+//!     prepare     what is found out of a request before it is executed: what is asked, of which table of types
+//!     policy, shown, note   for how long and for whom an answer may be kept, as declared and as found; what is noted of it
 //!     persisted   documents that a request only names: by their hash, or of a manifest
 //!     root        roots whose fields fail by themselves
 //!   domain     rules that span rows, each change a value; import
