@@ -25,9 +25,9 @@
 //!     documents   parsed documents                           error     codes, and what clients never see
 //!     guard       how large a document may be, judged before that costs anything
 //!     price       what executing it may cost, by page sizes and weights
-//!     federation  the graph as one of several that a gateway joins
 //!     prepare     what is found out of a request before it is executed: what is asked, of which table of types
 //!     policy, shown, note   for how long and for whom an answer may be kept, as declared and as found; what is noted of it
+//!     federation  the graph as one of several that a gateway joins
 //!     persisted   documents that a request only names: by their hash, or of a manifest
 //!     root        roots whose fields fail by themselves
 //!   domain     rules that span rows, each change a value; import

@@ -16,6 +16,7 @@ use async_graphql::{
 };
 use futures_util::future::join_all;
 
+use super::policy::{self, Scope};
 use super::price::cost;
 use super::resource::Load;
 use super::root::Root;
@@ -36,7 +37,7 @@ impl SubgraphRoot {
     }
 
     /// The entities that these are, in their order; null where there is none.
-    #[graphql(name = "_entities")]
+    #[graphql(name = "_entities", directive = policy::cache_control::apply(Some(60), Some(Scope::Public), None))]
     async fn entities(
         &self,
         ctx: &Context<'_>,

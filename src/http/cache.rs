@@ -97,7 +97,9 @@ pub async fn validate(request: Request, next: Next) -> Response {
     else {
         return response;
     };
-    if let Some(coding) = headers.get(header::CONTENT_ENCODING).and_then(|coding| coding.to_str().ok()) {
+    let coding = headers.get(header::CONTENT_ENCODING).and_then(|coding| coding.to_str().ok());
+    // A file that is there in a coding has its tag already.
+    if let Some(coding) = coding.filter(|coding| !base.ends_with(&format!("-{coding}"))) {
         let tag = HeaderValue::try_from(format!("\"{base}-{coding}\""));
         insert(headers, header::ETAG, tag);
     }

@@ -55,6 +55,7 @@ fn what_has_no_policy_is_private() {
     assert_eq!(of("{ product(id: 1) { __typename } __typename }"), public(10));
     assert_eq!(of("{ product(id: 1) { name } __schema { queryType { name } } }"), Policy::NONE);
     assert_eq!(of("{ product(id: 1) { name } __type(name: \"Tag\") { name } }"), Policy::NONE);
+    assert_eq!(of("{ _service { sdl } }"), Policy::NONE);
     assert_eq!(of("{ nothing }"), Policy::NONE);
     assert_eq!(of("mutation { updateProduct(input: {}) { product { id } } }"), Policy::NONE);
     assert_eq!(of("subscription { productChanged(id: 1) { id } }"), Policy::NONE);
@@ -76,6 +77,8 @@ fn what_may_be_any_object_is_as_what_is_asked_of_it() {
     assert_eq!(of("{ nodes(ids: [1]) { ... on Product { name } ... on Tag { name } } }"), public(60));
     assert_eq!(of("{ node(id: 1) { ... on Product { buyers { totalCount } } } }"), Policy::NONE);
     assert_eq!(of("{ node(id: 1) { ... on Tag { posts { totalCount } } } }"), public(30));
+    assert_eq!(of("{ _entities(representations: []) { ... on Product { name } } }"), public(60));
+    assert_eq!(of("{ _entities(representations: []) { ... on Order { user { id } } } }"), Policy::NONE);
     assert_eq!(of("{ node(id: 1) { ...N } } fragment N on Node { ... on Post { author { id } } }"), Policy::NONE);
 }
 

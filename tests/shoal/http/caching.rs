@@ -66,6 +66,9 @@ async fn control(app: &TestApp, query: &str) -> String {
 async fn public_is_what_is_public_in_all_its_parts(backend: Backend) {
     let app = TestApp::demo(backend).await;
     let (product, post_id, user) = (id("Product", 1), id("Post", 1), id("User", 71));
+    let entity = |name: &str, id: &str| {
+        format!("{{ _entities(representations: [{{ __typename: \"{name}\", id: \"{id}\" }}]) {{ __typename }} }}")
+    };
     for (query, expected) in [
         (format!("{{ product(id: \"{product}\") {{ name stock unitsSold price {{ amount }} }} }}"), PRODUCT),
         ("{ products(first: 3) { nodes { name } pageInfo { endCursor } totalCount } }".to_owned(), PRODUCT),
@@ -82,6 +85,8 @@ async fn public_is_what_is_public_in_all_its_parts(backend: Backend) {
         (format!("{{ product(id: \"{product}\") {{ name }} user(id: \"{user}\") {{ id }} }}"), PRIVATE),
         (format!("{{ node(id: \"{user}\") {{ id }} }}"), PRIVATE),
         (format!("{{ nodes(ids: [\"{product}\", \"{user}\"]) {{ id }} }}"), PRIVATE),
+        (entity("Product", &product), PRODUCT),
+        (entity("User", &user), PRIVATE),
         ("{ viewer { role } }".to_owned(), PRIVATE),
         ("{ __typename }".to_owned(), PRIVATE),
         ("{ __schema { queryType { name } } }".to_owned(), PRIVATE),
