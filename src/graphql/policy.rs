@@ -29,14 +29,10 @@ pub enum Scope {
     Private,
 }
 
-/// For how long and for whom something may be kept by caches; without it, for no time, and for nobody but who asked.
+/// For how long, in seconds, and for whom something may be kept by caches; without it, for no time, and for nobody but
+/// who asked. What inherits is as what it is a part of.
 #[TypeDirective(location = "FieldDefinition", location = "Object", location = "Interface", name = "cacheControl")]
-pub fn cache_control(
-    #[graphql(desc = "For how many seconds at most; 0 by default.")] max_age: Option<i32>,
-    #[graphql(desc = "For whom; PRIVATE by default.")] scope: Option<Scope>,
-    #[graphql(desc = "Whether both are as with what it is a part of.")] inherit_max_age: Option<bool>,
-) {
-}
+pub fn cache_control(max_age: Option<i32>, scope: Option<Scope>, inherit_max_age: Option<bool>) {}
 
 /// For how long and for whom something may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
