@@ -53,12 +53,9 @@ impl Texts {
         Some(text)
     }
 
-    /// Keeps a text, if it is new here.
+    /// Keeps a text. The far tier gets it each time: it may have lost it.
     pub fn keep(&self, text: &str) {
         let hash = hash(text);
-        if self.near.contains_key(&hash) {
-            return;
-        }
         self.near.insert(hash, text.into());
         let entry = Fill { key: self.key(&hash), value: text.as_bytes().to_vec(), ttl: TTL };
         self.far.iter().for_each(|far| far.fill([entry.clone()]));
