@@ -37,9 +37,10 @@ async fn get(app: &TestApp, params: &[(&str, String)]) -> Answer {
     Answer::of(Client::new().get(url)).await
 }
 
-/// A server that shares its documents with nobody but those of the same name.
+/// A server that shares its documents with nobody but those of the same name, in this run of the tests.
 async fn app(database: &Arc<Database>, namespace: &str, settings: &[(&str, &str)]) -> TestApp {
-    let settings: Vec<_> = settings.iter().copied().chain([("SHOAL_CACHE__NAMESPACE", namespace)]).collect();
+    let namespace = format!("{namespace} {}", std::process::id());
+    let settings: Vec<_> = settings.iter().copied().chain([("SHOAL_CACHE__NAMESPACE", namespace.as_str())]).collect();
     TestApp::start(database.clone(), &settings).await
 }
 
