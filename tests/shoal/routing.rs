@@ -10,7 +10,9 @@ use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::Connection;
 
-use crate::support::cluster::{Cluster, health_of, is_back, is_out, restock, restocked, stock, stock_in};
+use crate::support::cluster::{
+    Cluster, health_of, is_back, is_out, restock, restocked, restocked_at_last, stock, stock_in,
+};
 use crate::support::{Backend, Database, Gate, TestApp, eventually};
 
 /// Longer than the bound, which these tests make shorter than it is by default.
@@ -112,7 +114,7 @@ async fn a_replica_that_was_killed_shows_nothing_older_than_it_had() {
     let mut turn = 0;
     let mut write_and_read = async || {
         turn += 1;
-        let (stock_now, token) = restocked(&app, &format!("turn-{turn}")).await;
+        let (stock_now, token) = restocked_at_last(&app, &format!("turn-{turn}")).await;
         written = (stock_now, Some(token));
         for _ in 0..5 {
             let (answer, node) = stock(&app, written.1.as_deref()).await;
@@ -271,7 +273,7 @@ async fn a_primary_that_takes_no_writes_is_none() {
     assert!(stock_in(&stock(&app, None).await.0) >= 0);
     cluster.primary.lead_to(&cluster.stack.primary.url(cluster.database.name()));
     is_back(&app, "primary").await;
-    restocked(&app, "a").await;
+    restocked_at_last(&app, "a").await;
 
     cluster
         .database
@@ -280,7 +282,7 @@ async fn a_primary_that_takes_no_writes_is_none() {
     cluster.primary.lead_to(&cluster.stack.primary.url(cluster.database.name()));
     // Our sessions say otherwise for themselves, and so are not kept from writing.
     is_back(&app, "primary").await;
-    restocked(&app, "b").await;
+    restocked_at_last(&app, "b").await;
 }
 
 #[tokio::test]

@@ -149,6 +149,16 @@ pub async fn restock(app: &TestApp, key: &str) -> Answer {
     app.ask_as(None, &json!({ "query": query, "variables": { "key": key } }), &[]).await
 }
 
+/// The same, as soon as the primary takes it: one that is slow, or has just come back, may refuse some.
+pub async fn restocked_at_last(app: &TestApp, key: &str) -> (i64, String) {
+    super::eventually("the primary to take a write", async || {
+        let answer = restock(app, key).await;
+        answer.json["errors"].is_null() || answer.refusal().0 != "UNAVAILABLE"
+    })
+    .await;
+    restocked(app, key).await
+}
+
 /// The same, which must succeed; the stock after it, and the token that shows it.
 pub async fn restocked(app: &TestApp, key: &str) -> (i64, String) {
     let answer = restock(app, key).await;
