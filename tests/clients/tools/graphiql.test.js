@@ -151,6 +151,7 @@ test("completion and validation know the schema: Monaco's workers run", async ()
 });
 
 test("its picture", { skip: !process.env.SCREENSHOT && "needs SCREENSHOT" }, async () => {
+  await page.goto(origin);
   await page.evaluate(() => localStorage.clear());
   await page.goto("about:blank");
   await page.goto(origin, { waitUntil: "networkidle0" });

@@ -6,7 +6,22 @@ import test from "node:test";
 
 import { createClient } from "graphql-ws";
 
-import { Events, WebSocket, addStock, checkComments, newProduct, newUser, renameUser, socketUrl, unique } from "../shoal.js";
+import {
+  Events,
+  WebSocket,
+  addStock,
+  checkComments,
+  newDraft,
+  newOrder,
+  newPost,
+  newProduct,
+  newUser,
+  payOrder,
+  publish,
+  renameUser,
+  socketUrl,
+  unique,
+} from "../shoal.js";
 
 function collect(client, query, variables, events) {
   return client.subscribe(
@@ -52,6 +67,26 @@ test("queries, mutations and many subscriptions share a socket", async (t) => {
   for await (const answer of client.iterate({ query: `{ users(first: 1) { nodes { id } } }` })) answers.push(answer);
   assert.equal(answers.length, 1);
   assert.equal(sockets, 1);
+});
+
+test("what is published, and how an order is, is heard of", async (t) => {
+  const client = createClient({ url: socketUrl, webSocketImpl: WebSocket });
+  t.after(() => client.dispose());
+  const user = await newUser();
+  const order = await newOrder(user.id, (await newProduct()).id);
+  const posts = new Events();
+  const orders = new Events();
+  collect(client, `subscription ($id: ID!) { orderStatusChanged(orderId: $id) { id status } }`, { id: order.id }, orders);
+  collect(client, `subscription { postPublished { id title } }`, undefined, posts);
+  // The socket takes one after the other: whoever hears of posts hears of the order, too.
+  await posts.arm(() => newPost(user.id));
+  const draft = await newDraft(user.id, unique("Draft"));
+  await publish(draft.id);
+  const { postPublished } = await posts.find(({ postPublished }) => postPublished.id === draft.id);
+  assert.equal(postPublished.title, draft.title);
+  await payOrder(order.id);
+  const { orderStatusChanged } = await orders.find(({ orderStatusChanged }) => orderStatusChanged.id === order.id);
+  assert.equal(orderStatusChanged.status, "PAID");
 });
 
 test("a document that is not valid ends its subscription with coded errors, and nothing else", async (t) => {
