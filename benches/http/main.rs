@@ -10,7 +10,7 @@
 //! - **SQL floor**: axum, sqlx, and one hand-written statement that returns the JSON of the answer;
 //! - **bytes floor**: axum, which reads the request and returns the bytes of the answer from memory.
 //!
-//! With `--replicas` or `--caches` it measures something else: see there.
+//! With `--replicas`, `--caches` or `--overload` it measures something else: see there.
 //!
 //! wrk asks each for the same requests in the same order. Servers take turns, for several rounds; of each figure the
 //! table shows the median. CPU is what the processes of the server and of PostgreSQL used, by their own account: it says
@@ -22,6 +22,7 @@ mod caches;
 mod classes;
 mod floors;
 mod load;
+mod overload;
 mod replicas;
 mod servers;
 mod table;
@@ -40,11 +41,19 @@ pub struct Options {
     classes: Vec<String>,
     replicas: bool,
     caches: bool,
+    overload: bool,
 }
 
 fn options() -> Options {
-    let mut options =
-        Options { data: None, rounds: 5, seconds: 2, classes: Vec::new(), replicas: false, caches: false };
+    let mut options = Options {
+        data: None,
+        rounds: 5,
+        seconds: 2,
+        classes: Vec::new(),
+        replicas: false,
+        caches: false,
+        overload: false,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} needs a value"));
@@ -54,6 +63,7 @@ fn options() -> Options {
             "--seconds" => options.seconds = value().parse().unwrap(),
             "--replicas" => options.replicas = true,
             "--caches" => options.caches = true,
+            "--overload" => options.overload = true,
             // Cargo's own.
             "--bench" => {}
             class => options.classes.push(class.to_owned()),
@@ -72,6 +82,9 @@ async fn main() {
     let bench = Bench::open(options.data.as_deref()).await;
     if options.replicas {
         return replicas::run(&bench, &options).await;
+    }
+    if options.overload {
+        return overload::run(&bench, &options).await;
     }
     let known = Class::all(bench.users);
     let is_wanted = |class: &Class| options.classes.is_empty() || options.classes.iter().any(|name| name == class.name);

@@ -165,7 +165,9 @@ impl Bench {
     }
 
     fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.env("DATABASE_URL", self.url.as_str()).env("REPLICA_URLS", "").env("REDIS_URL", "").current_dir("/")
+        command.env("DATABASE_URL", self.url.as_str()).env("REPLICA_URLS", "").env("REDIS_URL", "").current_dir("/");
+        // One client asks for as much as it can get.
+        command.env("SHOAL_RATE__PER_SECOND", "0").env("SHOAL_GRAPHQL__MAX_PRICE", "1000000000")
     }
 
     async fn statements(&self) -> f64 {
@@ -206,6 +208,13 @@ impl Server {
     pub async fn errors(&self) -> Vec<String> {
         let metrics = reqwest::get(format!("http://{}/metrics", self.address)).await.unwrap().text().await.unwrap();
         metrics.lines().filter(|line| line.starts_with("shoal_graphql_errors_total{")).map(str::to_owned).collect()
+    }
+
+    /// Its resident memory, in kilobytes.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     pub fn address(&self) -> &str {
