@@ -1,11 +1,11 @@
 //! How many requests are worked on at once. The rest waits a little, or is refused at once.
 //!
-//! A burst is worth a wait: it passes. Where requests have been waiting for a while there are more than can be answered,
-//! and each that waits makes all others wait as long; then nobody waits for longer than a moment, and whoever does not
-//! come in by then is told to come back. This is controlled delay, as "Fail at Scale" (ACM Queue 13, 8) has it.
+//! A burst is worth a wait: it passes. Where most have had to wait for longer than that there are more than can be answered,
+//! and each that waits makes all others wait as long; then few wait, and none for longer than a moment, and whoever does not
+//! come in by then is told to come back. This is the idea of controlled delay (K. Nichols, V. Jacobson, ACM Queue 10, 5).
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_graphql::ServerError;
@@ -19,13 +19,13 @@ use crate::graphql::error::{Code, request_error};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Most requests in work; 0 for 16 for each core.
+    /// Most requests in work; 0 for 8 for each core.
     pub in_work: usize,
     /// Most that wait to be.
     pub waiting: usize,
     /// How long one may wait in a burst, and how long a burst may be, in milliseconds.
     pub burst_ms: u64,
-    /// How long one may wait when it has been one for longer, in milliseconds.
+    /// How long one may wait when most have had to for longer than that, in milliseconds.
     pub overload_ms: u64,
 }
 
@@ -43,11 +43,21 @@ pub struct Admission {
 
 struct Shared {
     places: Arc<Semaphore>,
+    in_work: usize,
     waiting: AtomicUsize,
     settings: Settings,
     start: Instant,
-    /// When somebody came in without a wait, in milliseconds since the start.
-    last_free: AtomicU64,
+    crowd: Mutex<Crowd>,
+}
+
+/// Who had to wait lately, and who had not. Counted in spans of time as long as a burst may be.
+#[derive(Debug, Default)]
+struct Crowd {
+    span: u128,
+    waited: u64,
+    did_not: u64,
+    /// Whether most had to wait in the span before.
+    was_crowded: bool,
 }
 
 /// Somebody who waits, until it is dropped.
@@ -55,11 +65,10 @@ struct Waiting<'a>(&'a AtomicUsize);
 
 impl Admission {
     pub fn new(settings: Settings) -> Self {
-        let by_cores = || 16 * std::thread::available_parallelism().map_or(1, usize::from);
-        let in_work = if settings.in_work == 0 { by_cores() } else { settings.in_work };
-        let places = Arc::new(Semaphore::new(in_work.min(Semaphore::MAX_PERMITS)));
-        let (start, last_free) = (Instant::now(), AtomicU64::new(0));
-        Self { shared: Arc::new(Shared { places, waiting: AtomicUsize::new(0), settings, start, last_free }) }
+        let by_cores = || 8 * std::thread::available_parallelism().map_or(1, usize::from);
+        let in_work = if settings.in_work == 0 { by_cores() } else { settings.in_work }.min(Semaphore::MAX_PERMITS);
+        let (places, waiting, crowd) = (Arc::new(Semaphore::new(in_work)), AtomicUsize::new(0), Mutex::default());
+        Self { shared: Arc::new(Shared { places, in_work, waiting, settings, start: Instant::now(), crowd }) }
     }
 
     /// A place among the requests in work.
@@ -69,12 +78,19 @@ impl Admission {
     pub async fn enter(&self) -> Result<OwnedSemaphorePermit, ServerError> {
         let shared = &self.shared;
         if let Ok(place) = shared.places.clone().try_acquire_owned() {
-            shared.last_free.store(shared.now(), Ordering::Relaxed);
+            shared.crowd(false);
             return Ok(place);
         }
+        let Settings { waiting: most, burst_ms, overload_ms, .. } = shared.settings;
+        let (most, patience) = match shared.crowd(true) {
+            false => (most, burst_ms),
+            // More would wait in vain.
+            true => (most.min(shared.in_work), overload_ms),
+        };
         let waiting = Waiting(&shared.waiting);
-        if waiting.0.fetch_add(1, Ordering::Relaxed) < shared.settings.waiting
-            && let Ok(Ok(place)) = tokio::time::timeout(shared.patience(), shared.places.clone().acquire_owned()).await
+        if waiting.0.fetch_add(1, Ordering::Relaxed) < most
+            && let place = tokio::time::timeout(Duration::from_millis(patience), shared.places.clone().acquire_owned())
+            && let Ok(Ok(place)) = place.await
         {
             return Ok(place);
         }
@@ -84,14 +100,16 @@ impl Admission {
 }
 
 impl Shared {
-    fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn patience(&self) -> Duration {
-        let crowded = self.now().saturating_sub(self.last_free.load(Ordering::Relaxed));
-        let Settings { burst_ms, overload_ms, .. } = self.settings;
-        Duration::from_millis(if crowded < burst_ms { burst_ms } else { overload_ms })
+    /// Counts somebody; whether most have had to wait for longer than a burst may be.
+    fn crowd(&self, waits: bool) -> bool {
+        let span = self.start.elapsed().as_millis() / u128::from(self.settings.burst_ms.max(1));
+        let mut crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
+        if crowd.span != span {
+            let was_crowded = crowd.span + 1 == span && crowd.waited > crowd.did_not;
+            *crowd = Crowd { span, was_crowded, ..Crowd::default() };
+        }
+        *(if waits { &mut crowd.waited } else { &mut crowd.did_not }) += 1;
+        crowd.was_crowded && crowd.waited > crowd.did_not
     }
 }
 
@@ -136,9 +154,15 @@ mod tests {
 
     #[tokio::test]
     async fn where_it_has_been_crowded_for_long_nobody_waits() {
-        let mut admission = admission(10);
-        Arc::get_mut(&mut admission.shared).unwrap().settings.burst_ms = 0;
+        let admission = admission(10);
         let _first = admission.enter().await.unwrap();
+        *admission.shared.crowd.lock().unwrap() = Crowd { was_crowded: true, ..Crowd::default() };
         assert!(admission.enter().await.is_err());
+        // Where most need not wait, it is a burst.
+        *admission.shared.crowd.lock().unwrap() = Crowd { was_crowded: true, did_not: 5, ..Crowd::default() };
+        assert!(futures_util::poll!(Box::pin(admission.enter())).is_pending());
+        // What is long ago does not count.
+        *admission.shared.crowd.lock().unwrap() = Crowd { span: 7, waited: 9, ..Crowd::default() };
+        assert!(futures_util::poll!(Box::pin(admission.enter())).is_pending());
     }
 }
