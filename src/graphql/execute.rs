@@ -164,6 +164,7 @@ impl Executor {
             return Answer { body: Body::Written(answered.bytes), token, note: answered.note };
         }
         let let_in = async {
+            admission.check()?;
             let prepared = self.prepare(request, only_reads)?;
             if is_new {
                 named.keep(&prepared.request.query);

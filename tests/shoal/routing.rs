@@ -181,7 +181,8 @@ async fn sessions_that_a_replica_ends_are_begun_anew() {
 #[tokio::test]
 async fn with_all_replicas_gone_writes_go_on_and_reads_are_bounded() {
     let cluster = Cluster::shared(Database::demo(Backend::Postgres).await).await;
-    let app = cluster.instance(&[("SHOAL_DATABASE__PRIMARY_READS", "2")]).await;
+    // What is refused is to be refused by the primary's limit, not at the door.
+    let app = cluster.instance(&[("SHOAL_DATABASE__PRIMARY_READS", "2"), ("SHOAL_ADMISSION__IN_WORK", "100")]).await;
     cluster.replicas.iter().for_each(Gate::freeze);
     for node in ["replica-1", "replica-2"] {
         is_out(&app, node, "does not answer").await;

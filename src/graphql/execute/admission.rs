@@ -1,11 +1,13 @@
 //! How many requests are worked on at once. The rest waits a little, or is refused at once.
 //!
-//! A burst is worth a wait: it passes. Where most have had to wait for longer than that there are more than can be answered,
-//! and each that waits makes all others wait as long; then few wait, and none for longer than a moment, and whoever does not
-//! come in by then is told to come back. This is the idea of controlled delay (K. Nichols, V. Jacobson, ACM Queue 10, 5).
+//! A burst is worth a wait: it passes. Where nobody has come in without a wait for longer than that, there are more than can be
+//! answered, and each that waits makes all others wait as long. Then few wait, and whoever does not find room among them is told
+//! at once to come back. What tells the two apart is the shortest wait for some time, which is the idea of
+//! controlled delay (K. Nichols, V. Jacobson, ACM Queue 10, 5): clients that take turns, however many, wait for each other briefly
+//! and are no overload.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_graphql::ServerError;
@@ -23,15 +25,15 @@ pub struct Settings {
     pub in_work: usize,
     /// Most that wait to be.
     pub waiting: usize,
-    /// How long one may wait in a burst, and how long a burst may be, in milliseconds.
+    /// How long one may wait, and how long a burst may be, in milliseconds.
     pub burst_ms: u64,
-    /// How long one may wait when most have had to for longer than that, in milliseconds.
+    /// The wait that, when all have had to for as long as a burst may be, makes it an overload, in milliseconds.
     pub overload_ms: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { in_work: 0, waiting: 1000, burst_ms: 1000, overload_ms: 5 }
+        Self { in_work: 0, waiting: 1000, burst_ms: 1000, overload_ms: 50 }
     }
 }
 
@@ -46,18 +48,16 @@ struct Shared {
     in_work: usize,
     waiting: AtomicUsize,
     settings: Settings,
-    start: Instant,
     crowd: Mutex<Crowd>,
 }
 
-/// Who had to wait lately, and who had not. Counted in spans of time as long as a burst may be.
+/// How long one has to wait.
 #[derive(Debug, Default)]
 struct Crowd {
-    span: u128,
-    waited: u64,
-    did_not: u64,
-    /// Whether most had to wait in the span before.
-    was_crowded: bool,
+    /// Since when all have had to for too long.
+    crowded_since: Option<Instant>,
+    turned_away_at: Option<Instant>,
+    is_overload: bool,
 }
 
 /// Somebody who waits, until it is dropped.
@@ -68,7 +68,7 @@ impl Admission {
         let by_cores = || 8 * std::thread::available_parallelism().map_or(1, usize::from);
         let in_work = if settings.in_work == 0 { by_cores() } else { settings.in_work }.min(Semaphore::MAX_PERMITS);
         let (places, waiting, crowd) = (Arc::new(Semaphore::new(in_work)), AtomicUsize::new(0), Mutex::default());
-        Self { shared: Arc::new(Shared { places, in_work, waiting, settings, start: Instant::now(), crowd }) }
+        Self { shared: Arc::new(Shared { places, in_work, waiting, settings, crowd }) }
     }
 
     /// A place among the requests in work.
@@ -78,38 +78,80 @@ impl Admission {
     pub async fn enter(&self) -> Result<OwnedSemaphorePermit, ServerError> {
         let shared = &self.shared;
         if let Ok(place) = shared.places.clone().try_acquire_owned() {
-            shared.crowd(false);
+            shared.crowd().crowded_since = None;
             return Ok(place);
         }
-        let Settings { waiting: most, burst_ms, overload_ms, .. } = shared.settings;
-        let (most, patience) = match shared.crowd(true) {
-            false => (most, burst_ms),
+        self.check()?;
+        let (waiting, start) = (Waiting::new(&shared.waiting), Instant::now());
+        let patience = Duration::from_millis(shared.settings.burst_ms);
+        let place = tokio::time::timeout(patience, shared.places.clone().acquire_owned()).await;
+        drop(waiting);
+        let (now, overload) = (Instant::now(), Duration::from_millis(shared.settings.overload_ms));
+        shared.crowd().waited(now - start > overload, now);
+        match place {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(shared.turn_away()),
+        }
+    }
+
+    /// Whether a request that comes now may at least wait: the sooner one is turned away, the less it costs.
+    ///
+    /// # Errors
+    /// When too many wait.
+    pub fn check(&self) -> Result<(), ServerError> {
+        let shared = &self.shared;
+        if shared.places.available_permits() > 0 {
+            return Ok(());
+        }
+        let Settings { waiting: most, burst_ms, .. } = shared.settings;
+        let most = match shared.crowd().is_overload(Instant::now(), Duration::from_millis(burst_ms)) {
             // More would wait in vain.
-            true => (most.min(shared.in_work), overload_ms),
+            true => most.min(shared.in_work / 2 + 1),
+            false => most,
         };
-        let waiting = Waiting(&shared.waiting);
-        if waiting.0.fetch_add(1, Ordering::Relaxed) < most
-            && let place = tokio::time::timeout(Duration::from_millis(patience), shared.places.clone().acquire_owned())
-            && let Ok(Ok(place)) = place.await
-        {
-            return Ok(place);
+        match shared.waiting.load(Ordering::Relaxed) < most {
+            true => Ok(()),
+            false => Err(shared.turn_away()),
         }
-        counter!("shoal_requests_turned_away_total").increment(1);
-        Err(request_error(Code::Unavailable, "there are more requests in work than can be: try again"))
     }
 }
 
 impl Shared {
-    /// Counts somebody; whether most have had to wait for longer than a burst may be.
-    fn crowd(&self, waits: bool) -> bool {
-        let span = self.start.elapsed().as_millis() / u128::from(self.settings.burst_ms.max(1));
-        let mut crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
-        if crowd.span != span {
-            let was_crowded = crowd.span + 1 == span && crowd.waited > crowd.did_not;
-            *crowd = Crowd { span, was_crowded, ..Crowd::default() };
+    fn turn_away(&self) -> ServerError {
+        self.crowd().turned_away_at = Some(Instant::now());
+        counter!("shoal_requests_turned_away_total").increment(1);
+        request_error(Code::Unavailable, "there are more requests in work than can be: try again")
+    }
+
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Crowd {
+    /// Somebody has waited.
+    fn waited(&mut self, for_long: bool, now: Instant) {
+        match for_long {
+            true => self.crowded_since = self.crowded_since.or(Some(now)),
+            false => self.crowded_since = None,
         }
-        *(if waits { &mut crowd.waited } else { &mut crowd.did_not }) += 1;
-        crowd.was_crowded && crowd.waited > crowd.did_not
+    }
+
+    /// It is one when all have had to wait for as long as a burst may be, until for as long nobody is turned away.
+    fn is_overload(&mut self, now: Instant, burst: Duration) -> bool {
+        let is_since = |time: Option<Instant>| time.map(|time| now.saturating_duration_since(time));
+        self.is_overload = match self.is_overload {
+            true => is_since(self.turned_away_at).is_some_and(|time| time < burst),
+            false => is_since(self.crowded_since).is_some_and(|time| time >= burst),
+        };
+        self.is_overload
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
     }
 }
 
@@ -153,16 +195,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_it_has_been_crowded_for_long_nobody_waits() {
+    async fn in_an_overload_few_wait() {
         let admission = admission(10);
         let _first = admission.enter().await.unwrap();
-        *admission.shared.crowd.lock().unwrap() = Crowd { was_crowded: true, ..Crowd::default() };
+        *admission.shared.crowd() =
+            Crowd { is_overload: true, turned_away_at: Some(Instant::now()), ..Crowd::default() };
+        let mut waits = Box::pin(admission.enter());
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        assert!(admission.check().is_err());
         assert!(admission.enter().await.is_err());
-        // Where most need not wait, it is a burst.
-        *admission.shared.crowd.lock().unwrap() = Crowd { was_crowded: true, did_not: 5, ..Crowd::default() };
-        assert!(futures_util::poll!(Box::pin(admission.enter())).is_pending());
-        // What is long ago does not count.
-        *admission.shared.crowd.lock().unwrap() = Crowd { span: 7, waited: 9, ..Crowd::default() };
-        assert!(futures_util::poll!(Box::pin(admission.enter())).is_pending());
+        drop(waits);
+        assert!(admission.check().is_ok());
+    }
+
+    #[test]
+    fn an_overload_is_when_all_wait_long_and_lasts_while_some_are_turned_away() {
+        let burst = Duration::from_secs(1);
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut crowd = Crowd::default();
+        crowd.waited(true, at(0));
+        crowd.waited(false, at(900));
+        crowd.waited(true, at(950));
+        assert!(!crowd.is_overload(at(1949), burst), "somebody has come in soon");
+        crowd.waited(true, at(1900));
+        assert!(crowd.is_overload(at(1950), burst));
+        crowd.turned_away_at = Some(at(1950));
+        crowd.waited(false, at(1960));
+        assert!(crowd.is_overload(at(2949), burst), "few wait now, and not for long");
+        assert!(!crowd.is_overload(at(2950), burst));
+        assert!(!crowd.is_overload(at(9000), burst));
     }
 }
