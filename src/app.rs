@@ -2,6 +2,7 @@
 
 mod embedded;
 pub mod migrate;
+pub mod work;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::graphql::execute::admission::Admission;
 use crate::graphql::execute::{Executor, Means};
 use crate::graphql::persisted::{self, Manifest, Named, Trust};
 use crate::http::{self, Face, Parts};
+use crate::jobs::Monitor;
 use crate::{domain, graphql, telemetry};
 
 /// How long connections to databases may take to close: a request that was cut off holds one until its statement ends.
@@ -65,7 +67,8 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
         events.clone()
     });
     let invalidate = Invalidate { cache: cache.clone(), alone };
-    let writes = Writes::new(databases.clone(), Arc::new((invalidate, CountChanges)));
+    let hints = work::hints(far.clone(), &prefix);
+    let writes = Writes::new(databases.clone(), Arc::new((invalidate, (hints.clone(), CountChanges))));
     let feed = Feed::start(&databases, &cache, &events, dirty)?;
     let means = Means {
         sources,
@@ -76,7 +79,9 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
         admission: Admission::new(config.admission.clone()),
     };
     let (stop, stopping) = watch::channel(false);
+    let worker = work::beside(&config, &means.writes, &hints, &stopping)?;
     let parts = Parts {
+        queue: Monitor::new(means.writes.clone()),
         executor: Executor::new(means, config.graphql.clone(), &config.subscriptions),
         databases: databases.clone(),
         cache,
@@ -101,6 +106,9 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
         stop.send_replace(true);
     });
     face.serve(listener).await;
+    if let Some(worker) = worker {
+        worker.stopped().await;
+    }
     if tokio::time::timeout(FAREWELL, databases.close()).await.is_err() {
         tracing::warn!("statements in work were cut off");
     }

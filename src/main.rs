@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use shoal::app::{self, Failure, migrate};
 use shoal::config::{Config, Flags};
-use shoal::domain::import::From;
+use shoal::domain::import;
+use shoal::jobs::Order;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -68,6 +69,13 @@ enum Command {
         #[arg(long, conflicts_with = "directory")]
         demo: bool,
     },
+    /// Run jobs, without answering requests.
+    Worker,
+    /// Look at jobs, or change what becomes of them.
+    Jobs {
+        #[command(subcommand)]
+        order: Jobs,
+    },
     /// Print the GraphQL schema.
     Schema {
         /// Instead compare it with ./schema.graphql, and fail if they differ.
@@ -76,6 +84,49 @@ enum Command {
     },
     /// Print the effective settings, secrets masked.
     Config,
+}
+
+#[derive(Subcommand)]
+enum Jobs {
+    /// The latest.
+    List {
+        /// Only of this kind.
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only in this state: queued, running, done, dead or cancelled.
+        #[arg(long)]
+        state: Option<String>,
+        /// How many at most.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// All of one, as JSON.
+    Show { id: i64 },
+    /// Have a task done that stands by itself: retention.
+    Add { task: String },
+    /// Have one that is dead or cancelled tried again, or one that waits at once.
+    Retry { id: i64 },
+    /// End one that waits, or ask one that runs to end.
+    Cancel { id: i64 },
+    /// Remove those that ended some time ago.
+    Purge {
+        /// How many days ago.
+        #[arg(long, default_value_t = 7)]
+        days: u32,
+    },
+}
+
+impl From<Jobs> for Order {
+    fn from(jobs: Jobs) -> Self {
+        match jobs {
+            Jobs::List { kind, state, limit } => Self::List { kind, state, limit },
+            Jobs::Show { id } => Self::Show(id),
+            Jobs::Add { task } => Self::Add(task),
+            Jobs::Retry { id } => Self::Retry(id),
+            Jobs::Cancel { id } => Self::Cancel(id),
+            Jobs::Purge { days } => Self::Purge(days),
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -125,7 +176,11 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             list("reverted", &migrate::down(&config, steps).await?);
         }
         Command::Migrate { direction: Direction::Status } => print!("{}", migrate::status(&config).await?),
-        Command::Import { directory, .. } => app::import(config, directory.map_or(From::Demo, From::Directory)).await?,
+        Command::Import { directory, .. } => {
+            app::import(config, directory.map_or(import::From::Demo, import::From::Directory)).await?
+        }
+        Command::Worker => app::work::work(config).await?,
+        Command::Jobs { order } => print!("{}", app::work::order(config, order.into()).await?),
         Command::Schema { check: false } => print!("{}", shoal::graphql::sdl()),
         Command::Schema { check: true } => return check_schema(),
         Command::Config => print!("{}", config.to_toml()),

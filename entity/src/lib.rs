@@ -8,9 +8,10 @@ use sea_orm::{ColumnTrait, EntityTrait, IdenStatic, Iterable};
 
 /// Declares the module of each entity, and [`tables`] of those that can be written to.
 macro_rules! entities {
-    (tables: $($table:ident)* ; derived: $($derived:ident)*) => {
+    (tables: $($table:ident)* ; derived: $($derived:ident)* ; own: $($own:ident)*) => {
         $(pub mod $table;)*
         $(pub mod $derived;)*
+        $(pub mod $own;)*
 
         /// All tables, in the order in which they can be filled with every foreign key satisfied.
         pub fn tables() -> Vec<Table> {
@@ -32,7 +33,10 @@ entities! {
         order_item;
     // Kept by triggers.
     derived:
-        product_buyer
+        product_buyer;
+    // What the server keeps for itself.
+    own:
+        job
 }
 
 /// What a table is called and what its columns hold.

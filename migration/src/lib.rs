@@ -15,6 +15,7 @@ mod m20261122_000007_product_buyers;
 mod m20261123_000008_idempotency_keys;
 mod m20261125_000009_signing_keys;
 mod m20261126_000010_publication;
+mod m20261127_000011_jobs;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{MigrationTrait, async_trait::async_trait};
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             step!(m20261123_000008_idempotency_keys),
             step!(m20261125_000009_signing_keys),
             step!(m20261126_000010_publication),
+            step!(m20261127_000011_jobs),
         ]
     }
 }

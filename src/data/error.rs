@@ -54,6 +54,11 @@ impl Error {
         Self::Contention(Arc::new(DbErr::Custom("a row went away meanwhile".to_owned())))
     }
 
+    /// A value that has no JSON.
+    pub fn unwritable(error: &serde_json::Error) -> Self {
+        Self::Database(Arc::new(DbErr::Json(error.to_string())))
+    }
+
     /// No server can be asked, for a reason that no server gave.
     pub fn unavailable(why: &str) -> Self {
         Self::Unavailable(Arc::new(DbErr::Conn(RuntimeErr::Internal(why.to_owned()))))

@@ -21,6 +21,7 @@ pub mod events;
 pub mod feed;
 pub mod fetch;
 pub mod find;
+pub mod hints;
 pub mod ledger;
 pub mod list;
 pub mod loader;

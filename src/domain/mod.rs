@@ -4,6 +4,7 @@
 //! and does it in one transaction, or refuses it with all that is wrong.
 
 pub mod import;
+pub mod job;
 pub mod order;
 pub mod post;
 pub mod product;

@@ -48,6 +48,7 @@ use crate::data::cache::Cache;
 use crate::data::feed::Feed;
 use crate::graphql::execute::Executor;
 use crate::graphql::subscription;
+use crate::jobs::Monitor;
 use address::Proxies;
 use origins::Origins;
 use serve::Listening;
@@ -65,6 +66,8 @@ pub struct Parts {
     pub cache: Cache,
     /// What keeps the caches true, where that is the log of a primary.
     pub feed: Option<Feed>,
+    /// What waits to be done outside of requests.
+    pub queue: Monitor,
     pub subscriptions: subscription::Settings,
     pub metrics: PrometheusHandle,
     /// Whether the process has been told to stop.

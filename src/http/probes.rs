@@ -1,5 +1,7 @@
 //! What operators and balancers ask: does it live, is it ready, what is wrong.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -10,6 +12,7 @@ use super::Server;
 use crate::data::cache::{Far, Usage};
 use crate::data::databases::Health;
 use crate::data::feed::{self, Feed};
+use crate::domain::job::operate::Waiting;
 
 /// 200 while the process works.
 pub async fn livez() -> &'static str {
@@ -42,6 +45,9 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     feed: Option<feed::Health>,
     cache: Usage,
+    /// The jobs that wait, by kind; absent while the primary does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<BTreeMap<String, Waiting>>,
     /// Whether requests ask Redis: `closed` if they do, `open` or `probing` if not.
     #[serde(skip_serializing_if = "Option::is_none")]
     redis_breaker: Option<&'static str>,
@@ -67,7 +73,8 @@ pub async fn health(State(server): State<Server>) -> Response {
     let code = if status == Status::Unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let redis_breaker = server.parts.cache.far().map(Far::state);
     let cache = server.parts.cache.usage();
-    (code, Json(Report { status, state, databases, redis, redis_breaker, feed, cache })).into_response()
+    let queue = server.parts.queue.waiting().await;
+    (code, Json(Report { status, state, databases, redis, redis_breaker, feed, cache, queue })).into_response()
 }
 
 /// The first row that applies, worst first. The primary comes first among the databases.
@@ -91,6 +98,7 @@ pub async fn metrics(State(server): State<Server>) -> Response {
     server.parts.databases.observe();
     server.parts.cache.observe();
     server.parts.feed.iter().for_each(Feed::observe);
+    server.parts.queue.observe().await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], server.parts.metrics.render()).into_response()
 }
 

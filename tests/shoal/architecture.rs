@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 
 use paths::{attributes, named};
 
-/// `main → app → http → graphql → domain → data`, `jobs → domain, data`: each part and the parts it may name.
+/// `main → app → http → graphql → domain → data`, `http → jobs → domain, data`: each part and the parts it may name.
 ///
 /// `config` knows the settings of the parts, `telemetry` its own, and `progress` shows what `data` tells of an import.
 const ARROWS: [(&str, &[&str]); 10] = [
-    ("main", &["app", "config", "domain", "graphql"]),
+    ("main", &["app", "config", "domain", "graphql", "jobs"]),
     ("app", &["config", "data", "domain", "graphql", "http", "jobs", "progress", "telemetry"]),
-    ("config", &["data", "graphql", "http"]),
+    ("config", &["data", "graphql", "http", "jobs"]),
     ("telemetry", &["config"]),
     ("progress", &["data"]),
-    ("http", &["data", "domain", "graphql"]),
+    ("http", &["data", "domain", "graphql", "jobs"]),
     ("graphql", &["data", "domain"]),
     ("jobs", &["data", "domain"]),
     ("domain", &["data"]),

@@ -23,6 +23,7 @@ mod graph;
 mod hostile;
 mod http;
 mod import;
+mod jobs;
 mod lists;
 mod mutations;
 mod operator;

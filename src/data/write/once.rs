@@ -5,7 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use sea_orm::DbErr;
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use super::{Error, Refused, Transaction, Work};
@@ -86,6 +86,18 @@ impl Transaction {
     }
 }
 
+impl Transaction {
+    /// Forgets keys that were used before then, and tells how many.
+    pub async fn forget_keys(&mut self, before: DateTime<Utc>, limit: usize) -> Result<usize, Error> {
+        let mut sql = self.sql();
+        sql.push("delete from idempotency_keys where (viewer, mutation, key) in (select viewer, mutation, key");
+        sql.push(" from idempotency_keys where created_at < ").bind(before.into());
+        sql.push(" order by created_at limit ").bind(Scalar::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
+        sql.push(") returning 1 as forgotten");
+        Ok(self.query(sql).await?.len())
+    }
+}
+
 fn write_key(sql: &mut Sql, work: &'static str, once: &Once) {
     sql.push(" where viewer = ").bind(Scalar::Text(once.viewer.clone()));
     sql.push(" and mutation = ").bind(Scalar::Text(work.to_owned()));
@@ -99,5 +111,5 @@ fn fingerprint<W: Work>(work: &W) -> Result<String, Error> {
 }
 
 fn unwritable(error: serde_json::Error) -> Error {
-    DbErr::Json(error.to_string()).into()
+    Error::unwritable(&error)
 }

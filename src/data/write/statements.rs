@@ -5,6 +5,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue, IdenStatic, Iterable};
 
 use super::transaction::Active;
 use crate::data::change::Image;
+use crate::data::condition::Condition;
 use crate::data::record::{self, Column, Record};
 use crate::data::scalar::Scalar;
 use crate::data::sql::{Dialect, Quoted, Sql};
@@ -44,6 +45,8 @@ pub(super) enum Hold {
     Row,
     /// To change them or to come to refer to them.
     All,
+    /// To change them; those that others hold are passed over.
+    Free,
 }
 
 pub(super) fn select<R: Record>(dialect: Dialect, keys: Vec<R::Key>, hold: Hold) -> Sql {
@@ -61,9 +64,58 @@ pub(super) fn select<R: Record>(dialect: Dialect, keys: Vec<R::Key>, hold: Hold)
             Hold::Existence => " for key share",
             Hold::Row => " for no key update",
             Hold::All => " for update",
+            Hold::Free => " for no key update skip locked",
         });
     }
     sql
+}
+
+/// The first rows that meet all conditions and that nobody holds.
+pub(super) fn first<R: Record>(dialect: Dialect, conditions: &[Condition], order: &[Column<R>], limit: usize) -> Sql {
+    let mut sql = Sql::new(dialect);
+    let key = record::key_column::<R>();
+    sql.push("select ");
+    write_columns::<R>(&mut sql, "t.");
+    write_where::<R>(&mut sql, conditions);
+    sql.push(" order by ");
+    for column in order {
+        sql.push(format_args!("t.{}, ", Quoted(column.as_str())));
+    }
+    sql.push(format_args!("t.{} limit ", Quoted(key))).bind(Scalar::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
+    if dialect == Dialect::Postgres {
+        sql.push(" for no key update skip locked");
+    }
+    sql
+}
+
+/// The last rows by their keys that meet all conditions.
+pub(super) fn latest<R: Record>(dialect: Dialect, conditions: &[Condition], limit: usize) -> Sql {
+    let mut sql = Sql::new(dialect);
+    sql.push("select ");
+    write_columns::<R>(&mut sql, "t.");
+    write_where::<R>(&mut sql, conditions);
+    sql.push(format_args!(" order by t.{} desc limit ", Quoted(record::key_column::<R>())));
+    sql.bind(Scalar::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
+    sql
+}
+
+pub(super) fn groups<R: Record>(dialect: Dialect, conditions: &[Condition], by: Column<R>, earliest: Column<R>) -> Sql {
+    let mut sql = Sql::new(dialect);
+    let (by, earliest) = (Quoted(by.as_str()), Quoted(earliest.as_str()));
+    sql.push(format_args!("select t.{by} as value, count(*) as count, min(t.{earliest}) as earliest"));
+    write_where::<R>(&mut sql, conditions);
+    sql.push(format_args!(" group by t.{by}"));
+    sql
+}
+
+/// ` from` the table as `t`, and the conditions.
+fn write_where<R: Record>(sql: &mut Sql, conditions: &[Condition]) {
+    let (table, key) = (record::table::<R>(), record::key_column::<R>());
+    sql.push(format_args!(" from {} t", Quoted(table)));
+    for (index, condition) in conditions.iter().enumerate() {
+        sql.push(if index == 0 { " where " } else { " and " });
+        condition.write(sql, table, key);
+    }
 }
 
 pub(super) fn children<R: Record>(dialect: Dialect, column: Column<R>, parent: i64) -> Sql {
@@ -110,6 +162,42 @@ pub(super) fn insert<R: Record>(dialect: Dialect, rows: Vec<Assignments>, unique
         sql.push(" where true on conflict (").push(Quoted(unique)).bytewise().push(") do nothing");
     }
     returning::<R>(&mut sql);
+    sql
+}
+
+/// A row, unless another has a value that must be unique.
+pub(super) fn insert_if_free<R: Record>(dialect: Dialect, row: Assignments) -> Sql {
+    let mut sql = Sql::new(dialect);
+    sql.push(format_args!("insert into {} (", Quoted(record::table::<R>())));
+    for (index, (name, _)) in row.0.iter().enumerate() {
+        sql.push(if index == 0 { "" } else { ", " }).push(Quoted(name));
+    }
+    sql.push(") values (");
+    for (index, (_, value)) in row.0.into_iter().enumerate() {
+        sql.push(if index == 0 { "" } else { ", " }).bind_value(value);
+    }
+    sql.push(") on conflict do nothing");
+    returning::<R>(&mut sql);
+    sql
+}
+
+/// Gives columns of several rows the same values.
+pub(super) fn update_all<R: Record>(dialect: Dialect, keys: Vec<R::Key>, columns: Assignments) -> Sql {
+    let mut sql = Sql::new(dialect);
+    sql.push(format_args!("update {} set ", Quoted(record::table::<R>())));
+    for (index, (name, value)) in columns.0.into_iter().enumerate() {
+        sql.push(if index == 0 { "" } else { ", " }).push(Quoted(name)).push(" = ").bind_value(value);
+    }
+    sql.push(format_args!(" where {}", Quoted(record::key_column::<R>())));
+    sql.is_any_of(keys.into_iter().map(Into::into));
+    returning::<R>(&mut sql);
+    sql
+}
+
+pub(super) fn delete_all<R: Record>(dialect: Dialect, keys: Vec<R::Key>) -> Sql {
+    let mut sql = Sql::new(dialect);
+    sql.push(format_args!("delete from {} where {}", Quoted(record::table::<R>()), Quoted(record::key_column::<R>())));
+    sql.is_any_of(keys.into_iter().map(Into::into));
     sql
 }
 

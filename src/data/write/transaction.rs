@@ -12,6 +12,7 @@ use sea_orm::{DbErr, EntityTrait, IdenStatic, QueryResult};
 use super::change::AfterCommit;
 use super::statements::{self, Assignments, Hold};
 use crate::data::change::{Change, Image};
+use crate::data::condition::Condition;
 use crate::data::databases::OpenTransaction;
 use crate::data::error::Error;
 use crate::data::position::Token;
@@ -102,6 +103,43 @@ impl Transaction {
         read::<R>(&found)
     }
 
+    /// The first rows that meet all conditions and that nobody else has locked, locked until the transaction ends. In the
+    /// order of the columns, then of their keys.
+    pub async fn take<R: Record>(
+        &mut self,
+        conditions: &[Condition],
+        order: &[Column<R>],
+        limit: usize,
+    ) -> Result<Vec<Locked<R>>, Error> {
+        let found = self.query(statements::first::<R>(self.dialect, conditions, order, limit)).await?;
+        read::<R>(&found)
+    }
+
+    /// The last rows by their keys that meet all conditions, the last first, as they are now.
+    pub async fn latest<R: Record>(&mut self, conditions: &[Condition], limit: usize) -> Result<Vec<R>, Error> {
+        let found = self.query(statements::latest::<R>(self.dialect, conditions, limit)).await?;
+        Ok(read::<R>(&found)?.into_iter().rev().map(Locked::into_row).collect())
+    }
+
+    /// Of the rows that meet all conditions, by the value of a text: how many, and the earliest of a time.
+    pub async fn groups<R: Record>(
+        &mut self,
+        conditions: &[Condition],
+        by: Column<R>,
+        earliest: Column<R>,
+    ) -> Result<Vec<(String, i64, DateTime<Utc>)>, Error> {
+        let found = self.query(statements::groups::<R>(self.dialect, conditions, by, earliest)).await?;
+        let group =
+            |row: &QueryResult| Ok((row.try_get_by("value")?, row.try_get_by("count")?, row.try_get_by("earliest")?));
+        found.iter().map(group).collect()
+    }
+
+    /// The rows of these keys that nobody else has locked, locked until the transaction ends.
+    pub async fn lock_free<R: Record>(&mut self, keys: Vec<R::Key>) -> Result<Vec<Locked<R>>, Error> {
+        let found = self.query(statements::select::<R>(self.dialect, keys, Hold::Free)).await?;
+        read::<R>(&found)
+    }
+
     /// The rows whose `column` has this value, in the order of their keys.
     pub async fn children<R: Record>(&mut self, column: Column<R>, parent: i64) -> Result<Vec<R>, Error> {
         let sql = statements::children::<R>(self.dialect, column, parent);
@@ -124,6 +162,15 @@ impl Transaction {
         let inserted = read::<R>(&inserted)?;
         self.remember(&inserted, |image| (None, Some(image)));
         Ok(inserted.into_iter().map(Locked::into_row).collect())
+    }
+
+    /// Inserts a row, unless another has a value that must be unique.
+    pub async fn insert_if_free<R: Record>(&mut self, row: Active<R>) -> Result<Option<R>, Error> {
+        let sql = statements::insert_if_free::<R>(self.dialect, Assignments::of::<R>(row));
+        let inserted = self.query(sql).await?;
+        let inserted = read::<R>(&inserted)?;
+        self.remember(&inserted, |image| (None, Some(image)));
+        Ok(inserted.into_iter().map(Locked::into_row).next())
     }
 
     /// The rows with these values of a unique column, inserted where there was none; other columns get their defaults.
@@ -164,6 +211,23 @@ impl Transaction {
         Ok(new)
     }
 
+    /// Gives columns of several rows the same values, in one statement. Of rows that have no `updated_at`.
+    pub async fn update_all<R: Record<Key = i64>>(
+        &mut self,
+        olds: Vec<Locked<R>>,
+        columns: Active<R>,
+    ) -> Result<Vec<Locked<R>>, Error> {
+        if olds.is_empty() {
+            return Ok(olds);
+        }
+        let keys = olds.iter().map(|old| old.key()).collect();
+        let sql = statements::update_all::<R>(self.dialect, keys, Assignments::of::<R>(columns));
+        let updated = self.query(sql).await?;
+        let updated = read::<R>(&updated)?;
+        self.replace_all(olds, &updated)?;
+        Ok(updated)
+    }
+
     /// Adds to a number of each row, in one statement: `updated_at` moves on as with [`update`](Self::update).
     pub async fn add<R: Record<Key = i64>>(
         &mut self,
@@ -176,10 +240,7 @@ impl Transaction {
         let by_key: Vec<_> = amounts.iter().map(|(old, amount)| (old.key(), &old.image, *amount)).collect();
         let updated = self.query(statements::add::<R>(self.dialect, column, &by_key)).await?;
         let updated = read::<R>(&updated)?;
-        let mut olds: HashMap<i64, Image> = amounts.into_iter().map(|(old, _)| (old.key(), old.image)).collect();
-        for new in &updated {
-            self.replace(olds.remove(&new.key()).ok_or_else(nothing_returned)?, new);
-        }
+        self.replace_all(amounts.into_iter().map(|(old, _)| old).collect(), &updated)?;
         Ok(updated)
     }
 
@@ -187,6 +248,17 @@ impl Transaction {
     pub async fn delete<R: Record>(&mut self, old: Locked<R>) -> Result<(), Error> {
         self.query(statements::delete::<R>(self.dialect, record::key::<R>(), old.key().into())).await?;
         self.remember(&[old], |image| (Some(image), None));
+        Ok(())
+    }
+
+    /// Deletes several rows, in one statement.
+    pub async fn delete_all<R: Record>(&mut self, olds: Vec<Locked<R>>) -> Result<(), Error> {
+        if olds.is_empty() {
+            return Ok(());
+        }
+        let keys = olds.iter().map(|old| old.key()).collect();
+        self.query(statements::delete_all::<R>(self.dialect, keys)).await?;
+        self.remember(&olds, |image| (Some(image), None));
         Ok(())
     }
 
@@ -277,6 +349,14 @@ impl Transaction {
 
     #[cfg(not(feature = "fault-points"))]
     async fn pass(&self, _step: impl std::fmt::Display) {}
+
+    fn replace_all<R: Record<Key = i64>>(&mut self, olds: Vec<Locked<R>>, news: &[Locked<R>]) -> Result<(), Error> {
+        let mut olds: HashMap<i64, Image> = olds.into_iter().map(|old| (old.key(), old.image)).collect();
+        for new in news {
+            self.replace(olds.remove(&new.key()).ok_or_else(nothing_returned)?, new);
+        }
+        Ok(())
+    }
 
     fn replace<R: Record>(&mut self, old: Image, new: &Locked<R>) {
         let key = vec![new.key().into()];

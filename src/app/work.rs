@@ -1,0 +1,82 @@
+//! Jobs: run beside the answers to requests, by a process of their own, or looked at by an operator.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{Failure, embedded, migrate};
+use crate::config::Config;
+use crate::data::Databases;
+use crate::data::cache::Far;
+use crate::data::hints::Hints;
+use crate::data::write::{CountChanges, Writes};
+use crate::jobs::settings::InServer;
+use crate::jobs::{self, Order, Schedules, Worker};
+use crate::telemetry;
+
+/// Hints of jobs, in Redis under keys that begin with `prefix`.
+pub(super) fn hints(far: Option<Far>, prefix: &str) -> Hints {
+    Hints::new(jobs::HINTED, &jobs::lanes(), far, format!("{prefix}:jobs"))
+}
+
+/// The worker of a server, if it is to have one.
+///
+/// # Errors
+/// For a schedule that is none.
+pub(super) fn beside(
+    config: &Config,
+    writes: &Writes,
+    hints: &Hints,
+    stopping: &watch::Receiver<bool>,
+) -> Result<Option<Worker>, Failure> {
+    let schedules = Schedules::of(&config.jobs)?;
+    let is_wanted = match config.jobs.in_server {
+        InServer::Embedded => config.database.url.is_none(),
+        InServer::Always => true,
+        InServer::Never => false,
+    };
+    Ok(is_wanted.then(|| Worker::start(config.jobs.clone(), schedules, writes.clone(), hints.clone(), stopping)))
+}
+
+/// Runs jobs until told to stop.
+///
+/// # Errors
+/// When a part cannot start: a database that is behind or in use by another process.
+pub async fn work(config: Config) -> Result<(), Failure> {
+    telemetry::log(&config.log)?;
+    let _lock = embedded::Lock::of(&config)?;
+    migrate::ensure(&config, false).await?;
+    let databases = Databases::open(&config.database).await?;
+    databases.watch(&config.token).await?;
+    let hints = hints(Far::open(&config.redis)?, &format!("shoal:{}", config.cache.namespace));
+    let writes = Writes::new(databases.clone(), Arc::new((hints.clone(), CountChanges)));
+    let (stop, stopping) = watch::channel(false);
+    let worker = Worker::start(config.jobs.clone(), Schedules::of(&config.jobs)?, writes, hints, &stopping);
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: jobs in work may end");
+    stop.send_replace(true);
+    worker.stopped().await;
+    databases.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Does what an operator wants, and says what came of it.
+///
+/// # Errors
+/// When a rule forbids it, or there is no database.
+pub async fn order(config: Config, order: Order) -> Result<String, Failure> {
+    let _lock = embedded::Lock::of(&config)?;
+    migrate::ensure(&config, false).await?;
+    let databases = Databases::open(&config.database).await?;
+    let hints = hints(Far::open(&config.redis)?, &format!("shoal:{}", config.cache.namespace));
+    let said = order.run(&Writes::new(databases.clone(), Arc::new((hints.clone(), CountChanges)))).await;
+    hints.sent().await;
+    databases.close().await;
+    Ok(said?)
+}

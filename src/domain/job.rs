@@ -1,0 +1,114 @@
+//! Jobs: what is to be done outside of requests, born in the transaction of whatever causes it.
+//!
+//! A job exists exactly if that was committed, and stays until it has been done. It is done at least once: whoever runs it
+//! may be thought dead, so what a [`Task`] does is to be the same when it is done again. Only who holds the job by its number
+//! of attempts may say how that went.
+
+pub mod operate;
+pub mod works;
+
+use std::fmt;
+
+use entity::job;
+use serde::{Deserialize, Serialize};
+
+use crate::data::write::{Set, Transaction};
+use crate::data::{Error, Record};
+
+/// What a job does. Names rows, and never repeats them: they may change before it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub enum Task {
+    /// Removes what nobody needs any more: jobs that ended long ago, and keys of writes.
+    Retention,
+}
+
+/// Kinds of work. Each has workers of its own, so that none waits for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Retention,
+}
+
+impl Record for job::Model {
+    type Entity = job::Entity;
+    type Key = i64;
+
+    fn key(&self) -> i64 {
+        self.id
+    }
+}
+
+impl Kind {
+    pub const ALL: [Self; 1] = [Self::Retention];
+
+    /// As it is stored and measured.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retention => "retention",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// How often such a job is begun at most.
+    fn max_attempts(self) -> i32 {
+        match self {
+            Self::Retention => 5,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Task {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Retention => Kind::Retention,
+        }
+    }
+
+    /// Of those with the same, one at a time waits or runs.
+    fn unique_key(&self) -> Option<String> {
+        match self {
+            Self::Retention => Some("retention".to_owned()),
+        }
+    }
+
+    /// What a row says is to be done.
+    ///
+    /// # Errors
+    /// For a row that another version wrote.
+    pub fn of(row: &job::Model) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(&row.task)
+    }
+
+    fn row(&self) -> Result<job::ActiveModel, Error> {
+        let task = serde_json::to_string(self).map_err(|error| Error::unwritable(&error))?;
+        Ok(job::ActiveModel {
+            kind: Set(self.kind().name().to_owned()),
+            task: Set(task),
+            unique_key: Set(self.unique_key()),
+            max_attempts: Set(self.kind().max_attempts()),
+            ..Default::default()
+        })
+    }
+}
+
+/// Makes it part of a transaction that a task will be done. One that is unique and waits or runs already is not added.
+///
+/// # Errors
+/// Only those of the transaction.
+pub async fn enqueue(transaction: &mut Transaction, task: &Task) -> Result<Option<job::Model>, Error> {
+    let row = task.row()?;
+    match task.unique_key() {
+        Some(_) => transaction.insert_if_free::<job::Model>(row).await,
+        None => transaction.insert::<job::Model>(row).await.map(Some),
+    }
+}

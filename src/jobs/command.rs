@@ -1,0 +1,130 @@
+//! What operators do with jobs by hand, and what they are told.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use entity::job::{self, State};
+
+use super::lanes;
+use crate::data::ledger::Ledger;
+use crate::data::write::{Refused, Work, Writes};
+use crate::domain::job::operate::{AddJob, CancelJob, ListJobs, PurgeJobs, RetryJob, ShowJob, word};
+use crate::domain::job::{Kind, Task};
+use crate::domain::refusal::Refusal;
+
+/// Most jobs that are removed in one transaction.
+const AT_ONCE: usize = 1_000;
+const STATES: [State; 5] = [State::Queued, State::Running, State::Done, State::Dead, State::Cancelled];
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// The latest, at most so many.
+    List {
+        kind: Option<String>,
+        state: Option<String>,
+        limit: usize,
+    },
+    Show(i64),
+    /// A task that stands by itself, by its name.
+    Add(String),
+    Retry(i64),
+    Cancel(i64),
+    /// Those that ended so many days ago.
+    Purge(u32),
+}
+
+impl Order {
+    /// Does it; what is to be said of it.
+    ///
+    /// # Errors
+    /// With what is wrong with the order, or why it could not be done.
+    pub async fn run(self, writes: &Writes) -> Result<String, String> {
+        Ok(match self {
+            Self::List { kind, state, limit } => {
+                let kind = kind.map(|name| Kind::named(&name).ok_or_else(|| unknown("kind", &name, &lanes())));
+                let state = state.map(|name| {
+                    let found = STATES.into_iter().find(|state| word(*state) == name);
+                    found.ok_or_else(|| unknown("state", &name, &STATES.map(word)))
+                });
+                table(&run(writes, ListJobs { kind: kind.transpose()?, state: state.transpose()?, limit }).await?)
+            }
+            Self::Show(id) => match run(writes, ShowJob { id }).await? {
+                Some(job) => serde_json::to_string_pretty(&job).map_err(|error| error.to_string())? + "\n",
+                None => return Err("there is no such Job".to_owned()),
+            },
+            Self::Add(name) => {
+                let task = match name.as_str() {
+                    "retention" => Task::Retention,
+                    _ => return Err(unknown("task", &name, &["retention"])),
+                };
+                match run(writes, AddJob { task }).await? {
+                    Some(job) => line(&job),
+                    None => "it waits or runs already\n".to_owned(),
+                }
+            }
+            Self::Retry(id) => line(&run(writes, RetryJob { id }).await?),
+            Self::Cancel(id) => line(&run(writes, CancelJob { id }).await?),
+            Self::Purge(days) => {
+                let older_than_ms = u64::from(days) * 86_400_000;
+                let mut removed = 0;
+                loop {
+                    let some = run(writes, PurgeJobs { older_than_ms, limit: AT_ONCE }).await?;
+                    removed += some;
+                    if some < AT_ONCE {
+                        break format!("removed {removed}\n");
+                    }
+                }
+            }
+        })
+    }
+}
+
+/// Why a rule forbids something, in a line.
+trait Reason {
+    fn reason(self) -> String;
+}
+
+impl Reason for std::convert::Infallible {
+    fn reason(self) -> String {
+        match self {}
+    }
+}
+
+impl<T> Reason for Refusal<T> {
+    fn reason(self) -> String {
+        match self {
+            Self::Missing(name) => format!("there is no such {name}"),
+            Self::Problems { problems, .. } => {
+                problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+}
+
+async fn run<W: Work<Refusal: Reason>>(writes: &Writes, work: W) -> Result<W::Output, String> {
+    match writes.run(work, None, &Arc::new(Ledger::default())).await {
+        Ok(done) => Ok(done.output),
+        Err(Refused::Rule(refusal)) => Err(refusal.reason()),
+        Err(Refused::Data(error)) => Err(error.to_string()),
+    }
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    format!("there is no {what} {name}: there are {}", known.join(", "))
+}
+
+fn table(jobs: &[job::Model]) -> String {
+    let mut text = format!("{:>10}  {:<10} {:<10} {:>8}  {:<20}  error\n", "id", "kind", "state", "attempt", "due");
+    jobs.iter().for_each(|job| text.push_str(&line(job)));
+    text
+}
+
+fn line(job: &job::Model) -> String {
+    let mut line = String::new();
+    let (due, error) = (job.due_at.format("%Y-%m-%dT%H:%M:%SZ"), job.error.as_deref().unwrap_or_default());
+    let attempt = format!("{}/{}", job.attempt, job.max_attempts);
+    // Writing to a String cannot fail.
+    let _ = write!(line, "{:>10}  {:<10} {:<10} {attempt:>8}  {due:<20}  {error}", job.id, job.kind, word(job.state));
+    format!("{}\n", line.trim_end())
+}
