@@ -10,6 +10,7 @@
 //!   app        the one place where parts are built and joined; start-up and shutdown
 //!     embedded   the database that comes along: its lock, its demo data
 //!     migrate    one process at a time brings a database up to date
+//!     work       jobs: beside a server, in a process of their own, by hand
 //!   config     defaults < shoal.toml < environment < flags
 //!   telemetry  logs and metrics       progress  a bar for imports
 //!   http       GraphQL over HTTP, probes, metrics, GraphiQL from the binary
@@ -30,8 +31,10 @@
 //!     federation  the graph as one of several that a gateway joins
 //!     persisted   documents that a request only names: by their hash, or of a manifest
 //!     root        roots whose fields fail by themselves
+//!   jobs       runs what is to be done outside of requests: workers, leases, schedules, dead letters
 //!   domain     rules that span rows, each change a value; import
 //!     user, post, product, order                             text      texts that keep their rules
+//!     job         what is to be done outside of requests, born in the transaction that causes it
 //!     refusal     why a rule forbids a change
 //!   data       for any entity; names no table
 //!     record     a row with a primary key     list       whose rows, in which orders an index serves
@@ -47,18 +50,20 @@
 //!     databases  primary and replicas: begin(), read(needs); who is how far, who answers
 //!     position   places in a history, and the tokens that carry them
 //!     write      a transaction on the primary, once under its key, and who hears of it
+//!     hints      which rows may be worth a look, for whoever works on them, here and elsewhere
 //!     ledger     what a request cost          bulk       CSV into tables
 //!     secret     URLs whose passwords, and texts, that never show     thread  work that no request may keep waiting
 //! ```
 //!
 //! # Invariants
 //!
-//! - Arrows run one way: `main → app → http → graphql → domain → data`. `entity` is never used by `data`, `migration` only
+//! - Arrows run one way: `main → app → http → graphql → domain → data`, `http → jobs → domain`. `entity` is never used by `data`, `migration` only
 //!   by `app`. A test holds them.
 //! - Only `http` knows axum routes and bodies, only `config` reads the environment, only `data` knows Redis and SQL.
 //! - No resolver chooses a database or runs a statement: it names what it needs, and gets it batched.
 //! - Nothing is written but by a work of the domain, in one transaction on the primary, together with its answer under
 //!   an idempotency key. What was not committed, nobody hears of.
+//! - A job's row is the truth; what Redis says of it is a hint.
 //! - A request costs at most two statements per level and field, whatever the number of rows.
 //! - A statement's text depends on the shape of what is asked, never on values or on the number of keys.
 //! - No bulky column is read that was not asked for; nothing selects `*`.
