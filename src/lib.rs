@@ -75,5 +75,6 @@ pub mod data;
 pub mod domain;
 pub mod graphql;
 pub mod http;
+pub mod mail;
 mod progress;
 pub mod telemetry;
