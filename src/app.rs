@@ -24,6 +24,7 @@ use crate::graphql::execute::admission::Admission;
 use crate::graphql::execute::{Executor, Means};
 use crate::graphql::persisted::{self, Manifest, Named, Trust};
 use crate::http::{self, Face, Parts};
+use crate::mail::Mailer;
 use crate::{domain, graphql, telemetry};
 
 /// How long connections to databases may take to close: a request that was cut off holds one until its statement ends.
@@ -40,6 +41,7 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     telemetry::log(&config.log)?;
     let metrics = telemetry::metrics()?;
     only_loopback(&config.http)?;
+    let mailer = Mailer::new(&config.mail, &config.database.data_dir)?;
     // Held as long as the process lives.
     let _lock = embedded::Lock::of(&config)?;
     if embedded::is_new(&config) {
@@ -89,7 +91,7 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     let listener = TcpListener::bind(config.http.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.http.listen))?;
-    greet(&config, listener.local_addr()?);
+    greet(&config, &mailer, listener.local_addr()?);
     tokio::spawn(telemetry::upkeep(metrics));
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(async move {
@@ -148,7 +150,7 @@ fn only_loopback(http: &http::Settings) -> Result<(), Failure> {
         .into())
 }
 
-fn greet(config: &Config, address: SocketAddr) {
+fn greet(config: &Config, mailer: &Mailer, address: SocketAddr) {
     let database = match &config.database.url {
         Some(url) => url.to_string(),
         None => format!("embedded, in {}", config.database.data_dir.display()),
@@ -159,5 +161,6 @@ fn greet(config: &Config, address: SocketAddr) {
     if config.http.graphiql {
         tracing::info!("GraphiQL is at {scheme}://{address}/");
     }
+    tracing::info!("mails go to {}", mailer.describe());
     tracing::warn!("identity is not configured: every request acts as admin, from this machine only");
 }

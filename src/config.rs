@@ -15,7 +15,7 @@ use crate::data::{databases, quota};
 use crate::graphql::execute::admission;
 use crate::graphql::guard::Limits;
 use crate::graphql::{context, persisted, subscription};
-use crate::http;
+use crate::{http, mail};
 
 /// All settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,6 +31,7 @@ pub struct Config {
     pub admission: admission::Settings,
     pub rate: quota::Settings,
     pub subscriptions: subscription::Settings,
+    pub mail: mail::Settings,
     pub log: Log,
     /// The step of a write at which a test stops the process.
     #[cfg(feature = "fault-points")]
@@ -85,6 +86,7 @@ impl Default for Config {
             admission: admission::Settings::default(),
             rate: quota::Settings::default(),
             subscriptions: subscription::Settings::default(),
+            mail: mail::Settings::default(),
             // What the clients of Redis and of the log say of each node and retry, the far tier and the feed say once.
             log: Log {
                 filter: "info,pgwire_replication=off,redis=off,sqlx=warn,sea_orm_migration=warn".to_owned(),

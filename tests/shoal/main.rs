@@ -24,6 +24,7 @@ mod hostile;
 mod http;
 mod import;
 mod lists;
+mod mail;
 mod mutations;
 mod operator;
 mod plans;
