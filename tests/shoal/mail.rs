@@ -13,7 +13,7 @@ use shoal::mail::{Letter, Line, Mail, Mailer, OrderEvent, Recipient, SendError, 
 use tempfile::TempDir;
 
 use crate::support::sink::{Manner, PASSWORD, Sink};
-use crate::support::{Backend, Database, TestApp, command};
+use crate::support::{Backend, Database, TestApp, command, eventually};
 
 fn settings(url: &str) -> Settings {
     Settings {
@@ -176,7 +176,7 @@ async fn passwords_show_nowhere() {
     assert!(said.contains("smtp://shop:***@127.0.0.1:1") && !said.contains("hunter2"), "{said}");
     let trace = [("SHOAL_MAIL__SMTP_URL", url), ("SHOAL_LOG__FILTER", "trace")];
     let app = TestApp::start(database, &trace).await;
-    app.logs("mails go to smtp://127.0.0.1:1").await;
+    eventually("the start message", async || app.log().contains("mails go to smtp://127.0.0.1:1")).await;
     assert!(!app.log().contains("hunter2"));
 }
 

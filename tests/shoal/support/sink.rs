@@ -145,11 +145,11 @@ async fn converse(mut client: TcpStream, shared: &Shared) -> std::io::Result<()>
         if answer.starts_with("354") {
             let content = content(&mut from_client).await?;
             let Some(taken) = mail.take().map(|mail| Taken { content, ..mail }) else { return Ok(()) };
-            if let Manner::Take(pace) = *manner.borrow()
-                && !pace.is_zero()
-            {
-                tokio::time::sleep(pace).await;
-            }
+            let pace = match *manner.borrow() {
+                Manner::Take(pace) => pace,
+                _ => Duration::ZERO,
+            };
+            tokio::time::sleep(pace).await;
             shared.keep(taken);
             answer = "250 taken".to_owned();
             continue;
