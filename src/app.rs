@@ -26,6 +26,7 @@ use crate::graphql::execute::{Executor, Means};
 use crate::graphql::persisted::{self, Manifest, Named, Trust};
 use crate::http::{self, Face, Parts};
 use crate::jobs::Monitor;
+use crate::mail::Mailer;
 use crate::{domain, graphql, telemetry};
 
 /// How long connections to databases may take to close: a request that was cut off holds one until its statement ends.
@@ -42,6 +43,7 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     telemetry::log(&config.log)?;
     let metrics = telemetry::metrics()?;
     only_loopback(&config.http)?;
+    let mailer = Mailer::new(&config.mail, &config.database.data_dir)?;
     // Held as long as the process lives.
     let _lock = embedded::Lock::of(&config)?;
     if embedded::is_new(&config) {
@@ -79,7 +81,7 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
         admission: Admission::new(config.admission.clone()),
     };
     let (stop, stopping) = watch::channel(false);
-    let worker = work::beside(&config, &means.writes, &hints, &stopping)?;
+    let worker = work::beside(&config, (means.writes.clone(), mailer), &hints, &stopping)?;
     let parts = Parts {
         queue: Monitor::new(means.writes.clone()),
         executor: Executor::new(means, config.graphql.clone(), &config.subscriptions),

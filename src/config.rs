@@ -15,7 +15,7 @@ use crate::data::{databases, quota};
 use crate::graphql::execute::admission;
 use crate::graphql::guard::Limits;
 use crate::graphql::{context, persisted, subscription};
-use crate::{http, jobs};
+use crate::{http, jobs, mail};
 
 /// All settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +32,7 @@ pub struct Config {
     pub rate: quota::Settings,
     pub subscriptions: subscription::Settings,
     pub jobs: jobs::Settings,
+    pub mail: mail::Settings,
     pub log: Log,
     /// The step of a write at which a test stops the process.
     #[cfg(feature = "fault-points")]
@@ -87,6 +88,7 @@ impl Default for Config {
             rate: quota::Settings::default(),
             subscriptions: subscription::Settings::default(),
             jobs: jobs::Settings::default(),
+            mail: mail::Settings::default(),
             // What the clients of Redis and of the log say of each node and retry, the far tier and the feed say once.
             log: Log {
                 filter: "info,pgwire_replication=off,redis=off,sqlx=warn,sea_orm_migration=warn".to_owned(),

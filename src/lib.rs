@@ -36,6 +36,8 @@
 //!     user, post, product, order                             text      texts that keep their rules
 //!     job         what is to be done outside of requests, born in the transaction that causes it
 //!     refusal     why a rule forbids a change
+//!   mail       what the shop writes to people, and the way to them: settings, letter, templates, money, message
+//!     smtp, files   a server, or where there is none           smtp/origin   where it is, and as whom we come
 //!   data       for any entity; names no table
 //!     record     a row with a primary key     list       whose rows, in which orders an index serves
 //!     condition  a test of a column           page       what may be asked of a list; cursors
@@ -59,7 +61,8 @@
 //!
 //! - Arrows run one way: `main → app → http → graphql → domain → data`, `http → jobs → domain`. `entity` is never used by `data`, `migration` only
 //!   by `app`. A test holds them.
-//! - Only `http` knows axum routes and bodies, only `config` reads the environment, only `data` knows Redis and SQL.
+//! - `mail` stands beside `domain`: it gets values, and knows no table and no graph.
+//! - Only `http` knows axum routes and bodies, only `config` reads the environment, only `data` knows Redis and SQL, only `mail` SMTP.
 //! - No resolver chooses a database or runs a statement: it names what it needs, and gets it batched.
 //! - Nothing is written but by a work of the domain, in one transaction on the primary, together with its answer under
 //!   an idempotency key. What was not committed, nobody hears of.
@@ -81,5 +84,6 @@ pub mod domain;
 pub mod graphql;
 pub mod http;
 pub mod jobs;
+pub mod mail;
 mod progress;
 pub mod telemetry;

@@ -9,6 +9,7 @@ use shoal::app::{self, Failure, migrate};
 use shoal::config::{Config, Flags};
 use shoal::domain::import;
 use shoal::jobs::Order;
+use shoal::mail::{self, Shown};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -82,6 +83,11 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Look at what the shop writes to people.
+    Mail {
+        #[command(subcommand)]
+        what: Mail,
+    },
     /// Print the effective settings, secrets masked.
     Config,
 }
@@ -127,6 +133,21 @@ impl From<Jobs> for Order {
             Jobs::Purge { days } => Self::Purge(days),
         }
     }
+}
+
+#[derive(Subcommand)]
+enum Mail {
+    /// Print a template with sample data, or all of them: subject and text.
+    Preview {
+        /// Its name; a wrong one lists those that there are.
+        template: Option<String>,
+        /// Nothing but its HTML.
+        #[arg(long, requires = "template")]
+        html: bool,
+        /// Nothing but its text.
+        #[arg(long, requires = "template", conflicts_with = "html")]
+        text: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -183,6 +204,14 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Jobs { order } => print!("{}", app::work::order(config, order.into()).await?),
         Command::Schema { check: false } => print!("{}", shoal::graphql::sdl()),
         Command::Schema { check: true } => return check_schema(),
+        Command::Mail { what: Mail::Preview { template, html, text } } => {
+            let shown = match (html, text) {
+                (true, _) => Shown::Html,
+                (_, true) => Shown::Text,
+                _ => Shown::Letter,
+            };
+            print!("{}", mail::preview(&config.mail, template.as_deref(), shown)?);
+        }
         Command::Config => print!("{}", config.to_toml()),
     }
     Ok(ExitCode::SUCCESS)

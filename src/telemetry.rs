@@ -81,6 +81,7 @@ pub fn metrics() -> Result<PrometheusHandle, Box<dyn std::error::Error + Send + 
     describe_gauge!("shoal_subscriptions", "Subscriptions open");
     describe_gauge!("shoal_sockets", "WebSockets open");
     describe_counter!("shoal_subscriptions_cut_total", "Subscriptions ended before their subscribers did, by reason");
+    describe_counter!("shoal_mails_total", "Mails handed to the server or kept as files, and others, by outcome");
     describe_counter!("shoal_rate_limited_total", "Requests of clients that had asked for too much");
     describe_counter!("shoal_requests_turned_away_total", "Requests that found too many others in work");
     describe_counter!("shoal_requests_timed_out_total", "Executions given up because they took too long");

@@ -13,6 +13,7 @@ use crate::data::hints::Hints;
 use crate::data::write::{CountChanges, Writes};
 use crate::jobs::settings::InServer;
 use crate::jobs::{self, Order, Schedules, Worker};
+use crate::mail::Mailer;
 use crate::telemetry;
 
 /// Hints of jobs, in Redis under keys that begin with `prefix`.
@@ -26,7 +27,7 @@ pub(super) fn hints(far: Option<Far>, prefix: &str) -> Hints {
 /// For a schedule that is none.
 pub(super) fn beside(
     config: &Config,
-    writes: &Writes,
+    means: (Writes, Mailer),
     hints: &Hints,
     stopping: &watch::Receiver<bool>,
 ) -> Result<Option<Worker>, Failure> {
@@ -36,7 +37,10 @@ pub(super) fn beside(
         InServer::Always => true,
         InServer::Never => false,
     };
-    Ok(is_wanted.then(|| Worker::start(config.jobs.clone(), schedules, writes.clone(), hints.clone(), stopping)))
+    if !is_wanted {
+        tracing::info!("jobs, and with them mails, are left to `shoal worker`");
+    }
+    Ok(is_wanted.then(|| Worker::start(config.jobs.clone(), schedules, means, hints.clone(), stopping)))
 }
 
 /// Runs jobs until told to stop.
@@ -47,12 +51,13 @@ pub async fn work(config: Config) -> Result<(), Failure> {
     telemetry::log(&config.log)?;
     let _lock = embedded::Lock::of(&config)?;
     migrate::ensure(&config, false).await?;
+    let mailer = Mailer::new(&config.mail, &config.database.data_dir)?;
     let databases = Databases::open(&config.database).await?;
     databases.watch(&config.token).await?;
     let hints = hints(Far::open(&config.redis)?, &format!("shoal:{}", config.cache.namespace));
     let writes = Writes::new(databases.clone(), Arc::new((hints.clone(), CountChanges)));
     let (stop, stopping) = watch::channel(false);
-    let worker = Worker::start(config.jobs.clone(), Schedules::of(&config.jobs)?, writes, hints, &stopping);
+    let worker = Worker::start(config.jobs.clone(), Schedules::of(&config.jobs)?, (writes, mailer), hints, &stopping);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminate.recv() => {}

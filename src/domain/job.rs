@@ -5,6 +5,7 @@
 //! of attempts may say how that went.
 
 pub mod operate;
+pub mod recall;
 pub mod works;
 
 use std::fmt;
@@ -19,14 +20,29 @@ use crate::data::{Error, Record};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum Task {
+    /// Writes to somebody who is new.
+    Welcome { user: i64 },
+    /// Writes to a customer what became of an order.
+    TellOfOrder { order: i64, event: OrderEvent },
     /// Removes what nobody needs any more: jobs that ended long ago, and keys of writes.
     Retention,
+}
+
+/// What becomes of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderEvent {
+    Placed,
+    Paid,
+    Shipped,
+    Cancelled,
 }
 
 /// Kinds of work. Each has workers of its own, so that none waits for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
+    Mail,
     Retention,
 }
 
@@ -40,11 +56,12 @@ impl Record for job::Model {
 }
 
 impl Kind {
-    pub const ALL: [Self; 1] = [Self::Retention];
+    pub const ALL: [Self; 2] = [Self::Mail, Self::Retention];
 
     /// As it is stored and measured.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Mail => "mail",
             Self::Retention => "retention",
         }
     }
@@ -56,6 +73,8 @@ impl Kind {
     /// How often such a job is begun at most.
     fn max_attempts(self) -> i32 {
         match self {
+            // With the longest pauses of the defaults, three hours.
+            Self::Mail => 20,
             Self::Retention => 5,
         }
     }
@@ -70,6 +89,7 @@ impl fmt::Display for Kind {
 impl Task {
     pub fn kind(&self) -> Kind {
         match self {
+            Self::Welcome { .. } | Self::TellOfOrder { .. } => Kind::Mail,
             Self::Retention => Kind::Retention,
         }
     }
@@ -77,6 +97,7 @@ impl Task {
     /// Of those with the same, one at a time waits or runs.
     fn unique_key(&self) -> Option<String> {
         match self {
+            Self::Welcome { .. } | Self::TellOfOrder { .. } => None,
             Self::Retention => Some("retention".to_owned()),
         }
     }

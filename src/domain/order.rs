@@ -9,6 +9,7 @@ use entity::{order, order_item, product};
 use order::Status;
 use serde::Serialize;
 
+use super::job::{self, OrderEvent, Task};
 use super::refusal::{Code, Problem, Refusal};
 use super::{BasedOn, unchanged};
 use crate::data::write::{Locked, Refused, Set, Transaction, Work};
@@ -67,7 +68,11 @@ async fn advance(
         return Err(Refusal::of(order.into_row(), Problem::new(&["id"], Code::OutOfRange, text)));
     }
     let columns = order::ActiveModel { status: Set(to), ..Default::default() };
-    Ok(transaction.update(order, columns).await?.into_row())
+    let order = transaction.update(order, columns).await?.into_row();
+    if let Some(event) = event(to) {
+        job::enqueue(transaction, &Task::TellOfOrder { order: id, event }).await?;
+    }
+    Ok(order)
 }
 
 /// Puts the products of an order back in stock, if there is room for them.
@@ -87,6 +92,18 @@ async fn restock(transaction: &mut Transaction, order: i64) -> Result<bool, crat
     }
     transaction.add(product::Column::Stock, amounts).await?;
     Ok(true)
+}
+
+/// What a customer is told when an order comes into a state.
+fn event(status: Status) -> Option<OrderEvent> {
+    match status {
+        Status::Pending => Some(OrderEvent::Placed),
+        Status::Paid => Some(OrderEvent::Paid),
+        Status::Shipped => Some(OrderEvent::Shipped),
+        // They have it in their hands.
+        Status::Delivered => None,
+        Status::Cancelled => Some(OrderEvent::Cancelled),
+    }
 }
 
 fn word(status: Status) -> &'static str {

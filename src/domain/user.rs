@@ -3,6 +3,7 @@
 use entity::user;
 use serde::Serialize;
 
+use super::job::{self, Task};
 use super::refusal::{Refusal, Taken};
 use super::text::{Email, PersonName};
 use super::{BasedOn, unchanged};
@@ -29,7 +30,10 @@ impl Work for CreateUser {
             active: Set(true),
             ..Default::default()
         };
-        transaction.insert::<user::Model>(row).await.map_err(Refused::from).taken("users_email", "email")
+        let user = transaction.insert::<user::Model>(row).await;
+        let user = user.map_err(Refused::from).taken("users_email", "email")?;
+        job::enqueue(transaction, &Task::Welcome { user: user.id }).await?;
+        Ok(user)
     }
 }
 

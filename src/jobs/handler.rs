@@ -1,9 +1,13 @@
 //! What becomes of each task.
 
+use entity::{job, user};
+
 use super::{Settings, write};
 use crate::data::write::Writes;
-use crate::domain::job::Task;
 use crate::domain::job::operate::{ForgetKeys, PurgeJobs};
+use crate::domain::job::recall::{RecallOrder, RecallUser, Recalled};
+use crate::domain::job::{OrderEvent, Task};
+use crate::mail::{self, Letter, Line, Mail, Mailer, Recipient};
 
 /// Most rows that are removed in one transaction.
 const AT_ONCE: usize = 1_000;
@@ -11,16 +15,79 @@ const AT_ONCE: usize = 1_000;
 /// What tasks are done with.
 pub(super) struct Means {
     pub writes: Writes,
+    pub mailer: Mailer,
     pub settings: Settings,
 }
 
-/// Does what a task says; a report of it, as JSON.
+/// Why a task was not done.
+pub(super) enum Failure {
+    /// Another attempt may do better.
+    Again(String),
+    Hopeless(String),
+}
+
+impl From<String> for Failure {
+    fn from(error: String) -> Self {
+        Self::Again(error)
+    }
+}
+
+/// Does what the task of a job says; a report of it, as JSON.
 ///
 /// # Errors
-/// With why that failed: worth another attempt.
-pub(super) async fn perform(means: &Means, task: &Task) -> Result<Option<String>, String> {
-    match task {
-        Task::Retention => retain(means).await.map(Some),
+/// With why that failed.
+pub(super) async fn perform(means: &Means, job: &job::Model, task: &Task) -> Result<Option<String>, Failure> {
+    match *task {
+        Task::Welcome { user } => {
+            let user = write(&means.writes, RecallUser { user }).await?;
+            let letter = |user: user::Model| (Letter::Welcome { name: user.name.clone() }, user);
+            send(means, job, user.map(letter)).await
+        }
+        Task::TellOfOrder { order, event } => {
+            let recalled = write(&means.writes, RecallOrder { order }).await?;
+            send(means, job, recalled.map(|recalled| (of_order(event, &recalled), recalled.user))).await
+        }
+        Task::Retention => Ok(Some(retain(means).await?)),
+    }
+}
+
+/// Sends a letter. What it was about may be gone: then there is nobody to write to.
+async fn send(
+    means: &Means,
+    job: &job::Model,
+    letter: Option<(Letter, user::Model)>,
+) -> Result<Option<String>, Failure> {
+    let Some((letter, user)) = letter else { return Ok(None) };
+    let to = Recipient { address: user.email, name: user.name };
+    let mail = Mail { to, message_id: format!("job-{}", job.id), date: job.created_at, letter };
+    match means.mailer.send(&mail).await {
+        Ok(()) => Ok(None),
+        Err(error) if error.is_worth_another_attempt() => Err(Failure::Again(error.to_string())),
+        Err(error) => Err(Failure::Hopeless(error.to_string())),
+    }
+}
+
+fn of_order(event: OrderEvent, recalled: &Recalled) -> Letter {
+    let Recalled { order, user, items } = recalled;
+    Letter::Order {
+        event: match event {
+            OrderEvent::Placed => mail::OrderEvent::Placed,
+            OrderEvent::Paid => mail::OrderEvent::Paid,
+            OrderEvent::Shipped => mail::OrderEvent::Shipped,
+            OrderEvent::Cancelled => mail::OrderEvent::Cancelled,
+        },
+        name: user.name.clone(),
+        order_id: order.id.to_string(),
+        lines: items
+            .iter()
+            .map(|(item, name)| Line {
+                name: name.clone(),
+                quantity: item.quantity,
+                unit_price_cents: item.unit_price_cents,
+            })
+            .collect(),
+        total_cents: order.total_cents,
+        currency: order.currency.clone(),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::domain::job::Kind;
 pub struct Settings {
     /// Whether `shoal serve` runs them, too.
     pub in_server: InServer,
+    pub concurrency: Concurrency,
     /// How often the table is looked at, in milliseconds: the longest that a job waits of which nobody gave a hint.
     pub poll_ms: u64,
     /// How often Redis is asked for hints, in milliseconds.
@@ -29,6 +30,24 @@ pub struct Settings {
     pub retention: String,
 }
 
+/// How many jobs of a kind a worker runs at once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Concurrency {
+    pub mail: usize,
+    pub retention: usize,
+}
+
+impl Concurrency {
+    pub(super) fn of(&self, kind: Kind) -> usize {
+        let wanted = match kind {
+            Kind::Mail => self.mail,
+            Kind::Retention => self.retention,
+        };
+        wanted.clamp(1, 10_000)
+    }
+}
+
 /// Which servers run jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,6 +62,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             in_server: InServer::Embedded,
+            concurrency: Concurrency { mail: 8, retention: 1 },
             poll_ms: 2_000,
             hint_ms: 100,
             lease_ms: 30_000,
@@ -56,16 +76,10 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How many jobs of a kind a worker runs at once.
-    pub(super) fn concurrency(kind: Kind) -> usize {
-        match kind {
-            Kind::Retention => 1,
-        }
-    }
-
     /// How long an attempt at a job of a kind may take.
     pub(super) fn longest(kind: Kind) -> Duration {
         match kind {
+            Kind::Mail => Duration::from_secs(120),
             Kind::Retention => Duration::from_secs(600),
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::handler::{self, Means};
+use super::handler::{self, Failure, Means};
 use super::held::{Ended, Held};
 use super::settle::{self, Settled};
 use super::{Schedules, Settings, write};
@@ -18,6 +18,7 @@ use crate::data::hints::Hints;
 use crate::data::write::Writes;
 use crate::domain::job::works::{Attempt, Claim, Extend, Fire, Outcome, Rescue};
 use crate::domain::job::{Kind, Task};
+use crate::mail::Mailer;
 
 /// How many parts of a lease pass until it is extended.
 const PARTS: u32 = 4;
@@ -45,16 +46,17 @@ impl Worker {
     pub fn start(
         settings: Settings,
         schedules: Schedules,
-        writes: Writes,
+        means: (Writes, Mailer),
         hints: Hints,
         stopping: &watch::Receiver<bool>,
     ) -> Self {
+        let (writes, mailer) = means;
         let name = format!("{}-{:08x}", std::process::id(), fastrand::u32(..));
-        tracing::info!(worker = name, "jobs are run here");
+        tracing::info!(worker = name, "jobs are run here, mails go to {}", mailer.describe());
         let held = Arc::new(Held::default());
         let (settled, queue) = mpsc::channel(100);
         let settler = tokio::spawn(settle::run(writes.clone(), held.clone(), queue));
-        let shared = Arc::new(Shared { means: Means { writes, settings }, hints, name, held });
+        let shared = Arc::new(Shared { means: Means { writes, mailer, settings }, hints, name, held });
         let (mut kinds, mut care) = (JoinSet::new(), JoinSet::new());
         for kind in Kind::ALL {
             kinds.spawn(shared.clone().work(kind, settled.clone(), stopping.clone()));
@@ -76,7 +78,7 @@ impl Worker {
 impl Shared {
     /// Runs the jobs of a kind.
     async fn work(self: Arc<Self>, kind: Kind, settled: mpsc::Sender<Settled>, mut stopping: watch::Receiver<bool>) {
-        let places = Arc::new(Semaphore::new(Settings::concurrency(kind)));
+        let places = Arc::new(Semaphore::new(self.means.settings.concurrency.of(kind)));
         let mut attempts = JoinSet::new();
         tokio::select! {
             () = self.find(kind, &places, &settled, &mut attempts) => {}
@@ -196,9 +198,13 @@ impl Shared {
             _ => return Outcome::Hopeless("it is of another version".to_owned()),
         };
         let attempt = Attempt::of(job);
-        match timeout(Settings::longest(kind), handler::perform(&self.means, &task)).await {
+        match timeout(Settings::longest(kind), handler::perform(&self.means, job, &task)).await {
             Ok(Ok(report)) => Outcome::Done(report),
-            Ok(Err(error)) => self.failed(attempt, error),
+            Ok(Err(Failure::Again(error))) => self.failed(attempt, error),
+            Ok(Err(Failure::Hopeless(error))) => {
+                tracing::warn!(job = job.id, error, "a job failed for good");
+                Outcome::Hopeless(error)
+            }
             Err(_) => self.failed(attempt, "it took too long".to_owned()),
         }
     }

@@ -9,24 +9,25 @@ use std::path::{Path, PathBuf};
 
 use paths::{attributes, named};
 
-/// `main → app → http → graphql → domain → data`, `http → jobs → domain, data`: each part and the parts it may name.
+/// `main → app → http → graphql → domain → data`, `http → jobs → domain, mail, data`: each part and the parts it may name.
 ///
 /// `config` knows the settings of the parts, `telemetry` its own, and `progress` shows what `data` tells of an import.
-const ARROWS: [(&str, &[&str]); 10] = [
-    ("main", &["app", "config", "domain", "graphql", "jobs"]),
-    ("app", &["config", "data", "domain", "graphql", "http", "jobs", "progress", "telemetry"]),
-    ("config", &["data", "graphql", "http", "jobs"]),
+const ARROWS: [(&str, &[&str]); 11] = [
+    ("main", &["app", "config", "domain", "graphql", "jobs", "mail"]),
+    ("app", &["config", "data", "domain", "graphql", "http", "jobs", "mail", "progress", "telemetry"]),
+    ("config", &["data", "graphql", "http", "jobs", "mail"]),
     ("telemetry", &["config"]),
     ("progress", &["data"]),
     ("http", &["data", "domain", "graphql", "jobs"]),
     ("graphql", &["data", "domain"]),
-    ("jobs", &["data", "domain"]),
+    ("jobs", &["data", "domain", "mail"]),
     ("domain", &["data"]),
+    ("mail", &["data"]),
     ("data", &[]),
 ];
 
 /// What only some parts may name. `app` takes a lock of the database, which is all it knows of SQL, to migrate.
-const ONLY: [(&str, &[&str]); 13] = [
+const ONLY: [(&str, &[&str]); 15] = [
     ("axum", &["http"]),
     ("async_graphql", &["graphql", "http", "data"]),
     ("async_graphql_axum", &["http"]),
@@ -38,16 +39,20 @@ const ONLY: [(&str, &[&str]); 13] = [
     ("figment", &["config"]),
     ("std::env", &["config"]),
     ("clap", &["main"]),
+    ("lettre", &["mail"]),
+    ("minijinja", &["mail"]),
     ("std::thread::sleep", &[]),
     ("tokio::time::sleep", &[]),
 ];
 
 /// Where a part may name only this much of what it knows.
-const NO_MORE: [(&str, &str, &[&str]); 3] = [
+const NO_MORE: [(&str, &str, &[&str]); 4] = [
     // The ecosystem's contract for loaders.
     ("data", "async_graphql", &["dataloader"]),
     // To name columns and to read results, never to ask: no connection, no statement, no entity's query.
     ("graphql", "sea_orm", &["ColumnTrait", "FromQueryResult", "prelude::DateTimeUtc"]),
+    // URLs that never show a password.
+    ("mail", "crate::data", &["secret"]),
     // The request and the answer.
     ("http", "async_graphql", &["Data", "Executor", "Request", "Response", "ServerError", "Variables", "Value"]),
 ];
@@ -181,6 +186,10 @@ fn planted_violations_are_found() {
         ("graphql::post", "use crate::http::Server;", "from graphql to http"),
         ("http::probes", "use crate::app::serve;", "from http to app"),
         ("jobs::mail", "use crate::graphql::sdl;", "from jobs to graphql"),
+        ("mail::letter", "use crate::domain::order;", "from mail to domain"),
+        ("mail", "use crate::data::Databases;", "of crate::data"),
+        ("domain::user", "use crate::mail::Mailer;", "from domain to mail"),
+        ("app", "use lettre::Message;", "may name lettre"),
         ("main", "use shoal::data::Databases;", "from main to data"),
         ("graphql::execute", "use axum::http::HeaderMap;", "may name axum"),
         ("app", "use axum::Router;", "may name axum"),

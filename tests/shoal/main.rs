@@ -25,6 +25,7 @@ mod http;
 mod import;
 mod jobs;
 mod lists;
+mod mail;
 mod mutations;
 mod operator;
 mod plans;

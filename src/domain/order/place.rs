@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use entity::{order, order_item, product, user};
 use serde::Serialize;
 
+use super::super::job::{self, OrderEvent, Task};
 use super::super::refusal::{Code, Problem, Refusal, wrong};
 use crate::data::write::{Locked, Refused, Set, Transaction, Work};
 
@@ -72,6 +73,7 @@ impl Work for PlaceOrder {
             (product, -pieces)
         });
         transaction.add(product::Column::Stock, taken.collect()).await?;
+        job::enqueue(transaction, &Task::TellOfOrder { order: order.id, event: OrderEvent::Placed }).await?;
         Ok(order)
     }
 }

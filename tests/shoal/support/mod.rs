@@ -3,6 +3,7 @@
 mod app;
 pub mod cluster;
 mod gate;
+pub mod sink;
 mod stack;
 
 pub use app::{Answer, CACHES_OFF, TestApp};
