@@ -1,5 +1,8 @@
 //! Jobs: none is lost, whatever dies meanwhile; and what operators see of them.
 
+mod chaos;
+mod mails;
+
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 
