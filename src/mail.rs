@@ -84,7 +84,7 @@ struct House {
 }
 
 enum Way {
-    Smtp(Smtp),
+    Smtp(Box<Smtp>),
     Files(Files),
 }
 
@@ -96,7 +96,7 @@ impl Mailer {
     pub fn new(settings: &Settings, data_dir: &Path) -> Result<Self, String> {
         let house = settings.house()?;
         let way = match settings.smtp(&house.domain)? {
-            Some(smtp) => Way::Smtp(smtp),
+            Some(smtp) => Way::Smtp(Box::new(smtp)),
             None => Way::Files(Files::below(data_dir)),
         };
         Ok(Self { shared: Arc::new(Shared { house, templates: Templates::new(), way }) })

@@ -161,6 +161,17 @@ async fn patiently(mailer: &Mailer, id: &str) -> Result<(), SendError> {
 }
 
 #[tokio::test]
+async fn nothing_goes_in_the_clear_where_tls_is_required() {
+    let sink = Sink::open().await;
+    let sent = mailer(&settings(&format!("{}?tls=required", sink.url_with("hunter2")))).send(&welcome("a")).await;
+    assert!(is_to_be_tried_again(&sent), "{sent:?}");
+    assert!(sent.unwrap_err().to_string().contains("STARTTLS is not supported"));
+    assert_eq!(sink.counts(), (0, 0));
+    mailer(&settings(&format!("{}?tls=opportunistic", sink.url()))).send(&welcome("a")).await.unwrap();
+    assert_eq!(sink.counts(), (1, 1));
+}
+
+#[tokio::test]
 async fn passwords_show_nowhere() {
     let sink = Sink::open().await;
     let sent = mailer(&settings(&sink.url_with("hunter3"))).send(&welcome("a")).await;
