@@ -30,7 +30,7 @@ pub use settings::Settings;
 pub use worker::Worker;
 
 /// How long whoever asks how many jobs wait waits for that.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Which changes mean that there is something to do.
 pub const HINTED: Hinted = Hinted { table: "jobs", state: ("state", "queued"), lane: "kind", due: "due_at" };

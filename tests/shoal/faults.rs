@@ -68,8 +68,8 @@ async fn place_order(backend: Backend) {
             steps = Box::new(["commit", "committed", "told"].map(str::to_owned).into_iter());
         }
     }
-    // Claim, user, products, order, items, stock, answer; around the commit.
-    assert_eq!(stopped, 7 + 3);
+    // Claim, user, products, order, items, stock, the mail, answer; around the commit.
+    assert_eq!(stopped, 8 + 3);
 }
 
 fn order_id(answer: &Value) -> i64 {

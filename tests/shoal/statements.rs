@@ -188,12 +188,12 @@ async fn what_mutations_cost_exactly() {
             tags(count.min(20))
         );
         for (mutation, cost) in [
-            // Who buys, what, and the order, its items, the stock.
-            (&place, 2 + 5),
+            // Who buys, what, and the order, its items, the stock, the mail.
+            (&place, 2 + 6),
             // Done before: only the key is read.
             (&place, 2),
-            // The order, its items, their products, the stock, the order.
-            (&cancel, 2 + 5),
+            // The order, its items, their products, the stock, the order, the mail.
+            (&cancel, 2 + 6),
             // The post, the tags that are new, those that are not, links removed and added, the post.
             (&tag, 5 + index),
             // Nothing changes.

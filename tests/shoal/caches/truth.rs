@@ -160,9 +160,15 @@ async fn a_reader_that_stalled_before_it_filled_leaves_nothing_old() {
         // What is kept is void, so the next reader asks a replica.
         cluster.database.execute("update users set name = 'old' where id = 1").await;
         eventually("the feed to tell", async || see(&app, None, USER).await.name() == "old").await;
-        let told = app.metric("shoal_feed_commits_total", "").await;
         cluster.database.execute("update users set name = 'older' where id = 1").await;
-        eventually("the feed to tell", async || app.metric("shoal_feed_commits_total", "").await > told).await;
+        let lsn = cluster.database.text("select pg_current_wal_insert_lsn()::text").await.unwrap();
+        eventually("the feed to tell", async || {
+            let health = app.health().await;
+            let applied = health["feed"]["applied"].as_str().unwrap_or("0/0");
+            let is_told = format!("select ('{applied}'::pg_lsn >= '{lsn}'::pg_lsn)::text");
+            cluster.database.text(&is_told).await.as_deref() == Some("true")
+        })
+        .await;
         cluster.stack.wait_for_replicas().await;
         cluster.replicas.iter().for_each(crate::support::Gate::freeze);
         let stalled = async { see(&app, None, USER).await };

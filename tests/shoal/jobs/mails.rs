@@ -44,8 +44,8 @@ async fn a_customer_hears_what_becomes_of_an_order(backend: Backend) {
     let sink = Sink::open().await;
     let app = app(Arc::new(Database::empty(backend).await), &sink, &[]).await;
     let user = created(&app, "ada@example.org").await["user"]["id"].take();
-    let product = r#"mutation { createProduct(input: { sku: "a", name: "Brass gear", priceCents: 250, currency: "EUR",
-        stock: 9 }) { product { id } } }"#;
+    let product = r#"mutation { createProduct(input: { sku: "a", name: "Brass gear", stock: 9,
+        price: { amount: "2.50", currencyCode: "EUR" } }) { product { id } } }"#;
     let product = app.query(product).await["createProduct"]["product"]["id"].take();
     let place = "mutation($user: ID!, $product: ID!, $key: String!) { placeOrder(input: { userId: $user,
         idempotencyKey: $key, items: [{ productId: $product, quantity: 2 }] }) { order { id } userErrors { code } } }";

@@ -68,7 +68,7 @@ async fn every_change_is_told(backend: Backend) {
     let (writes, ear) = writes(&database).await;
     let ledger = Arc::default();
     assert!(run(&writes, ann(), &ledger).await);
-    assert_eq!(ear.heard("name"), ["users 1: - → Ann"]);
+    assert_eq!(ear.heard("name"), ["users 1: - → Ann", "jobs 1: - → -"]);
     assert!(!run(&writes, ann(), &ledger).await, "the address is taken");
     assert_eq!(ear.heard("name"), [""; 0]);
     let update = |name| UpdateUser { id: 1, based_on: None, email: None, name, role: None, active: None };
@@ -110,7 +110,7 @@ async fn a_caller_that_goes_away_keeps_nothing_from_being_told(backend: Backend)
     assert!(poll!(&mut caller).is_pending());
     drop(caller);
     eventually("the change to be told", async || !ear.0.lock().unwrap().is_empty()).await;
-    assert_eq!(ear.heard("email"), ["users 1: - → ann@example.com"]);
+    assert_eq!(ear.heard("email"), ["users 1: - → ann@example.com", "jobs 1: - → -"]);
     assert_eq!(json!(ledger.batches().len()), 1);
 }
 
