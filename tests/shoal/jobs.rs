@@ -161,7 +161,8 @@ async fn what_fails_too_often_is_a_dead_letter_that_may_be_revived() {
     let other = added(&database);
     is(&database, &other, "done").await;
     assert!(jobs(&database, &["retry", &id]).0);
-    assert_eq!(is(&database, &id, "done").await["attempt"], 1);
+    let job = is(&database, &id, "done").await;
+    assert_eq!((&job["attempt"], &job["max_attempts"]), (&6.into(), &10.into()), "{job}");
 }
 
 #[tokio::test]
@@ -220,7 +221,8 @@ async fn a_worker_that_stops_gives_back_what_it_cannot_end() {
     is(&database, &id, "running").await;
     worker.stop();
     let job = shown(&database, &id);
-    assert_eq!((&job["state"], &job["attempt"]), (&"queued".into(), &0.into()), "{job}");
+    let attempts = (&job["attempt"], &job["max_attempts"]);
+    assert_eq!((&job["state"], attempts), (&"queued".into(), (&1.into(), &6.into())), "{job}");
     unlock(lock).await;
     let worker = Worker::start(&database, &[OFTEN]);
     is(&database, &id, "done").await;

@@ -46,7 +46,13 @@ impl Work for RetryJob {
         let now = transaction.now().await?;
         let columns = match job.state {
             State::Dead | State::Cancelled => {
-                job::ActiveModel { attempt: Set(0), cancel_requested: Set(false), ..queued(now) }
+                // Numbers of attempts are never used again: they tell who holds the job.
+                let more = Kind::named(&job.kind).map_or(1, Kind::max_attempts);
+                job::ActiveModel {
+                    max_attempts: Set(job.attempt.saturating_add(more)),
+                    cancel_requested: Set(false),
+                    ..queued(now)
+                }
             }
             State::Queued => queued(now),
             State::Running | State::Done => return Err(invalid(job.into_row(), "retried")),

@@ -128,7 +128,8 @@ impl Work for Settle {
         }
         for (outcome, is_last, rows) in groups {
             if *outcome == Outcome::GivenBack {
-                let back = transaction.add(Column::Attempt, rows.into_iter().map(|row| (row, -1)).collect()).await?;
+                let one_more = rows.into_iter().map(|row| (row, 1)).collect();
+                let back = transaction.add(Column::MaxAttempts, one_more).await?;
                 transaction.update_all(back, queued(now)).await?;
             } else {
                 transaction.update_all(rows, columns(outcome, is_last, now)).await?;
