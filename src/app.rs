@@ -56,8 +56,7 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     let databases = Databases::open(&config.database).await?;
     databases.watch(&config.token).await?;
     let far = Far::open(&config.redis)?;
-    // Of what in Redis is the same for all histories and layouts.
-    let prefix = format!("shoal:{}", config.cache.namespace);
+    let prefix = prefix(&config);
     let named = named(&config, far.clone(), &prefix)?;
     let (sources, dirty) =
         Sources::open(databases.clone(), graphql::declarations(), config.cache.clone(), far.clone())?;
@@ -98,12 +97,9 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
         .map_err(|error| format!("cannot listen on {}: {error}", config.http.listen))?;
     greet(&config, listener.local_addr()?);
     tokio::spawn(telemetry::upkeep(metrics));
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let told = told_to_stop()?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        told.await;
         tracing::info!("stopping: requests in work may end");
         stop.send_replace(true);
     });
@@ -130,6 +126,22 @@ pub async fn import(config: Config, from: domain::import::From) -> Result<(), Fa
     }
     migrate::ensure(&config, false).await?;
     embedded::import(&config, from).await
+}
+
+/// Of what in Redis is the same for all histories and layouts.
+fn prefix(config: &Config) -> String {
+    format!("shoal:{}", config.cache.namespace)
+}
+
+/// Waits for the signals that end a process.
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 /// The documents that are known by name.

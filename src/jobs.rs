@@ -24,6 +24,7 @@ use crate::data::ledger::Ledger;
 use crate::data::write::{Refused, Work, Writes};
 use crate::domain::job::Kind;
 use crate::domain::job::operate::{Depth, Waiting};
+use crate::domain::refusal::Refusal;
 pub use command::Order;
 pub use schedule::Schedules;
 pub use settings::Settings;
@@ -31,6 +32,9 @@ pub use worker::Worker;
 
 /// How long whoever asks how many jobs wait waits for that.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Most rows that are removed in one transaction.
+const AT_ONCE: usize = 1_000;
 
 /// Which changes mean that there is something to do.
 pub const HINTED: Hinted = Hinted { table: "jobs", state: ("state", "queued"), lane: "kind", due: "due_at" };
@@ -40,12 +44,49 @@ pub fn lanes() -> Vec<&'static str> {
     Kind::ALL.map(Kind::name).to_vec()
 }
 
-/// Runs a work that no rule forbids.
-async fn write<W: Work>(writes: &Writes, work: W) -> Result<W::Output, String> {
+/// Runs a work.
+async fn write<W: Work<Refusal: Reason>>(writes: &Writes, work: W) -> Result<W::Output, String> {
     match writes.run(work, None, &Arc::new(Ledger::default())).await {
         Ok(done) => Ok(done.output),
         Err(Refused::Data(error)) => Err(error.to_string()),
-        Err(Refused::Rule(_)) => Err("a rule forbids it".to_owned()),
+        Err(Refused::Rule(refusal)) => Err(refusal.reason()),
+    }
+}
+
+/// Runs a work that removes up to so many rows until there are no more; how many there were.
+async fn exhaust<W: Work<Output = usize, Refusal: Reason>>(
+    writes: &Writes,
+    work: impl Fn(usize) -> W,
+) -> Result<usize, String> {
+    let mut removed = 0;
+    loop {
+        let some = write(writes, work(AT_ONCE)).await?;
+        removed += some;
+        if some < AT_ONCE {
+            return Ok(removed);
+        }
+    }
+}
+
+/// Why a rule forbids something, in a line.
+trait Reason {
+    fn reason(self) -> String;
+}
+
+impl Reason for std::convert::Infallible {
+    fn reason(self) -> String {
+        match self {}
+    }
+}
+
+impl<T> Reason for Refusal<T> {
+    fn reason(self) -> String {
+        match self {
+            Self::Missing(name) => format!("there is no such {name}"),
+            Self::Problems { problems, .. } => {
+                problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>().join("; ")
+            }
+        }
     }
 }
 

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Failure, embedded, migrate};
+use super::{Failure, embedded, migrate, prefix, told_to_stop};
 use crate::config::Config;
 use crate::data::Databases;
 use crate::data::cache::Far;
@@ -19,6 +18,12 @@ use crate::telemetry;
 /// Hints of jobs, in Redis under keys that begin with `prefix`.
 pub(super) fn hints(far: Option<Far>, prefix: &str) -> Hints {
     Hints::new(jobs::HINTED, &jobs::lanes(), far, format!("{prefix}:jobs"))
+}
+
+/// What writes in a process without caches.
+fn writes(config: &Config, databases: &Databases) -> Result<(Writes, Hints), Failure> {
+    let hints = hints(Far::open(&config.redis)?, &prefix(config));
+    Ok((Writes::new(databases.clone(), Arc::new((hints.clone(), CountChanges))), hints))
 }
 
 /// The worker of a server, if it is to have one.
@@ -54,15 +59,10 @@ pub async fn work(config: Config) -> Result<(), Failure> {
     let mailer = Mailer::new(&config.mail, &config.database.data_dir)?;
     let databases = Databases::open(&config.database).await?;
     databases.watch(&config.token).await?;
-    let hints = hints(Far::open(&config.redis)?, &format!("shoal:{}", config.cache.namespace));
-    let writes = Writes::new(databases.clone(), Arc::new((hints.clone(), CountChanges)));
+    let (writes, hints) = writes(&config, &databases)?;
     let (stop, stopping) = watch::channel(false);
     let worker = Worker::start(config.jobs.clone(), Schedules::of(&config.jobs)?, (writes, mailer), hints, &stopping);
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    told_to_stop()?.await;
     tracing::info!("stopping: jobs in work may end");
     stop.send_replace(true);
     worker.stopped().await;
@@ -79,8 +79,8 @@ pub async fn order(config: Config, order: Order) -> Result<String, Failure> {
     let _lock = embedded::Lock::of(&config)?;
     migrate::ensure(&config, false).await?;
     let databases = Databases::open(&config.database).await?;
-    let hints = hints(Far::open(&config.redis)?, &format!("shoal:{}", config.cache.namespace));
-    let said = order.run(&Writes::new(databases.clone(), Arc::new((hints.clone(), CountChanges)))).await;
+    let (writes, hints) = writes(&config, &databases)?;
+    let said = order.run(&writes).await;
     hints.sent().await;
     databases.close().await;
     Ok(said?)

@@ -1,19 +1,14 @@
 //! What operators do with jobs by hand, and what they are told.
 
 use std::fmt::Write;
-use std::sync::Arc;
 
 use entity::job::{self, State};
 
-use super::lanes;
-use crate::data::ledger::Ledger;
-use crate::data::write::{Refused, Work, Writes};
+use super::{exhaust, lanes, write};
+use crate::data::write::Writes;
 use crate::domain::job::operate::{AddJob, CancelJob, ListJobs, PurgeJobs, RetryJob, ShowJob, word};
 use crate::domain::job::{Kind, Task};
-use crate::domain::refusal::Refusal;
 
-/// Most jobs that are removed in one transaction.
-const AT_ONCE: usize = 1_000;
 const STATES: [State; 5] = [State::Queued, State::Running, State::Done, State::Dead, State::Cancelled];
 
 /// What is to be done.
@@ -47,9 +42,9 @@ impl Order {
                     let found = STATES.into_iter().find(|state| word(*state) == name);
                     found.ok_or_else(|| unknown("state", &name, &STATES.map(word)))
                 });
-                table(&run(writes, ListJobs { kind: kind.transpose()?, state: state.transpose()?, limit }).await?)
+                table(&write(writes, ListJobs { kind: kind.transpose()?, state: state.transpose()?, limit }).await?)
             }
-            Self::Show(id) => match run(writes, ShowJob { id }).await? {
+            Self::Show(id) => match write(writes, ShowJob { id }).await? {
                 Some(job) => serde_json::to_string_pretty(&job).map_err(|error| error.to_string())? + "\n",
                 None => return Err("there is no such Job".to_owned()),
             },
@@ -58,55 +53,19 @@ impl Order {
                     "retention" => Task::Retention,
                     _ => return Err(unknown("task", &name, &["retention"])),
                 };
-                match run(writes, AddJob { task }).await? {
+                match write(writes, AddJob { task }).await? {
                     Some(job) => line(&job),
                     None => "it waits or runs already\n".to_owned(),
                 }
             }
-            Self::Retry(id) => line(&run(writes, RetryJob { id }).await?),
-            Self::Cancel(id) => line(&run(writes, CancelJob { id }).await?),
+            Self::Retry(id) => line(&write(writes, RetryJob { id }).await?),
+            Self::Cancel(id) => line(&write(writes, CancelJob { id }).await?),
             Self::Purge(days) => {
                 let older_than_ms = u64::from(days) * 86_400_000;
-                let mut removed = 0;
-                loop {
-                    let some = run(writes, PurgeJobs { older_than_ms, limit: AT_ONCE }).await?;
-                    removed += some;
-                    if some < AT_ONCE {
-                        break format!("removed {removed}\n");
-                    }
-                }
+                let removed = exhaust(writes, |limit| PurgeJobs { older_than_ms, limit }).await?;
+                format!("removed {removed}\n")
             }
         })
-    }
-}
-
-/// Why a rule forbids something, in a line.
-trait Reason {
-    fn reason(self) -> String;
-}
-
-impl Reason for std::convert::Infallible {
-    fn reason(self) -> String {
-        match self {}
-    }
-}
-
-impl<T> Reason for Refusal<T> {
-    fn reason(self) -> String {
-        match self {
-            Self::Missing(name) => format!("there is no such {name}"),
-            Self::Problems { problems, .. } => {
-                problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>().join("; ")
-            }
-        }
-    }
-}
-
-async fn run<W: Work<Refusal: Reason>>(writes: &Writes, work: W) -> Result<W::Output, String> {
-    match writes.run(work, None, &Arc::new(Ledger::default())).await {
-        Ok(done) => Ok(done.output),
-        Err(Refused::Rule(refusal)) => Err(refusal.reason()),
-        Err(Refused::Data(error)) => Err(error.to_string()),
     }
 }
 

@@ -2,15 +2,12 @@
 
 use entity::{job, user};
 
-use super::{Settings, write};
+use super::{Settings, exhaust, write};
 use crate::data::write::Writes;
 use crate::domain::job::operate::{ForgetKeys, PurgeJobs};
 use crate::domain::job::recall::{RecallOrder, RecallUser, Recalled};
 use crate::domain::job::{OrderEvent, Task};
 use crate::mail::{self, Letter, Line, Mail, Mailer, Recipient};
-
-/// Most rows that are removed in one transaction.
-const AT_ONCE: usize = 1_000;
 
 /// What tasks are done with.
 pub(super) struct Means {
@@ -93,14 +90,8 @@ fn of_order(event: OrderEvent, recalled: &Recalled) -> Letter {
 
 /// Removes what was kept for long enough.
 async fn retain(means: &Means) -> Result<String, String> {
-    let (older_than_ms, limit) = (means.settings.keep_ms(), AT_ONCE);
-    let (mut jobs, mut keys) = (0, 0);
-    loop {
-        let purged = write(&means.writes, PurgeJobs { older_than_ms, limit }).await?;
-        let forgotten = write(&means.writes, ForgetKeys { older_than_ms, limit }).await?;
-        (jobs, keys) = (jobs + purged, keys + forgotten);
-        if purged < limit && forgotten < limit {
-            return Ok(serde_json::json!({ "jobs": jobs, "idempotencyKeys": keys }).to_string());
-        }
-    }
+    let older_than_ms = means.settings.keep_ms();
+    let jobs = exhaust(&means.writes, |limit| PurgeJobs { older_than_ms, limit }).await?;
+    let keys = exhaust(&means.writes, |limit| ForgetKeys { older_than_ms, limit }).await?;
+    Ok(serde_json::json!({ "jobs": jobs, "idempotencyKeys": keys }).to_string())
 }

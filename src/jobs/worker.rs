@@ -159,13 +159,8 @@ impl Shared {
         let (attempt, start) = (Attempt::of(&job), Instant::now());
         let kind = Kind::named(&job.kind).map_or("unknown", Kind::name);
         let shared = self.clone();
-        let (begin, begun) = tokio::sync::oneshot::channel::<()>();
-        let task = tokio::spawn(async move {
-            let _ = begun.await;
-            shared.outcome(&job).await
-        });
+        let task = tokio::spawn(async move { shared.outcome(&job).await });
         self.held.add(attempt, until, task.abort_handle());
-        let _ = begin.send(());
         let outcome = match task.await {
             Ok(outcome) => outcome,
             Err(error) => match self.held.ended(attempt) {

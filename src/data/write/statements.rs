@@ -136,9 +136,18 @@ pub(super) fn by_texts<R: Record>(dialect: Dialect, column: Column<R>, values: V
     sql
 }
 
-/// Rows that name the same columns: one as values, several as arrays of them. Where a `unique` text column is taken
-/// already, nothing happens.
-pub(super) fn insert<R: Record>(dialect: Dialect, rows: Vec<Assignments>, unique: Option<&str>) -> Sql {
+/// What becomes of a row if another has a value that must be unique.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum IfTaken<'a> {
+    Fails,
+    /// It is not inserted.
+    Passed,
+    /// It is not inserted if the value is of this text column, of rows as arrays.
+    PassedFor(&'a str),
+}
+
+/// Rows that name the same columns: one as values, several as arrays of them.
+pub(super) fn insert<R: Record>(dialect: Dialect, rows: Vec<Assignments>, if_taken: IfTaken) -> Sql {
     let mut sql = Sql::new(dialect);
     let names: Vec<_> = rows.first().map_or(&[][..], |row| &row.0).iter().map(|(name, _)| *name).collect();
     sql.push(format_args!("insert into {} (", Quoted(record::table::<R>())));
@@ -148,7 +157,7 @@ pub(super) fn insert<R: Record>(dialect: Dialect, rows: Vec<Assignments>, unique
     sql.push(") ");
     let mut rows: Vec<Vec<Value>> =
         rows.into_iter().map(|row| row.0.into_iter().map(|(_, value)| value).collect()).collect();
-    if unique.is_none() && rows.len() == 1 {
+    if rows.len() == 1 && !matches!(if_taken, IfTaken::PassedFor(_)) {
         sql.push("values (");
         for (index, value) in rows.remove(0).into_iter().enumerate() {
             sql.push(if index == 0 { "" } else { ", " }).bind_value(value);
@@ -157,26 +166,16 @@ pub(super) fn insert<R: Record>(dialect: Dialect, rows: Vec<Assignments>, unique
     } else {
         sql.push("select * from ").rows_table(rows, names.len());
     }
-    if let Some(unique) = unique {
+    match if_taken {
+        IfTaken::Fails => {}
+        IfTaken::Passed => {
+            sql.push(" on conflict do nothing");
+        }
         // SQLite takes `on` for the join's without a `where`.
-        sql.push(" where true on conflict (").push(Quoted(unique)).bytewise().push(") do nothing");
+        IfTaken::PassedFor(unique) => {
+            sql.push(" where true on conflict (").push(Quoted(unique)).bytewise().push(") do nothing");
+        }
     }
-    returning::<R>(&mut sql);
-    sql
-}
-
-/// A row, unless another has a value that must be unique.
-pub(super) fn insert_if_free<R: Record>(dialect: Dialect, row: Assignments) -> Sql {
-    let mut sql = Sql::new(dialect);
-    sql.push(format_args!("insert into {} (", Quoted(record::table::<R>())));
-    for (index, (name, _)) in row.0.iter().enumerate() {
-        sql.push(if index == 0 { "" } else { ", " }).push(Quoted(name));
-    }
-    sql.push(") values (");
-    for (index, (_, value)) in row.0.into_iter().enumerate() {
-        sql.push(if index == 0 { "" } else { ", " }).bind_value(value);
-    }
-    sql.push(") on conflict do nothing");
     returning::<R>(&mut sql);
     sql
 }

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, EntityTrait, IdenStatic, QueryResult};
 
 use super::change::AfterCommit;
-use super::statements::{self, Assignments, Hold};
+use super::statements::{self, Assignments, Hold, IfTaken};
 use crate::data::change::{Change, Image};
 use crate::data::condition::Condition;
 use crate::data::databases::OpenTransaction;
@@ -158,7 +158,7 @@ impl Transaction {
     /// Inserts rows that name the same columns, in one statement, and returns them in the order of their keys.
     pub async fn insert_all<R: Record>(&mut self, rows: Vec<Active<R>>) -> Result<Vec<R>, Error> {
         let rows = rows.into_iter().map(Assignments::of::<R>).collect();
-        let inserted = self.query(statements::insert::<R>(self.dialect, rows, None)).await?;
+        let inserted = self.query(statements::insert::<R>(self.dialect, rows, IfTaken::Fails)).await?;
         let inserted = read::<R>(&inserted)?;
         self.remember(&inserted, |image| (None, Some(image)));
         Ok(inserted.into_iter().map(Locked::into_row).collect())
@@ -166,7 +166,7 @@ impl Transaction {
 
     /// Inserts a row, unless another has a value that must be unique.
     pub async fn insert_if_free<R: Record>(&mut self, row: Active<R>) -> Result<Option<R>, Error> {
-        let sql = statements::insert_if_free::<R>(self.dialect, Assignments::of::<R>(row));
+        let sql = statements::insert::<R>(self.dialect, vec![Assignments::of::<R>(row)], IfTaken::Passed);
         let inserted = self.query(sql).await?;
         let inserted = read::<R>(&inserted)?;
         self.remember(&inserted, |image| (None, Some(image)));
@@ -180,7 +180,8 @@ impl Transaction {
         values.sort();
         values.dedup();
         let rows = values.iter().map(|value| Assignments::text(column.as_str(), value.clone())).collect();
-        let inserted = self.query(statements::insert::<R>(self.dialect, rows, Some(column.as_str()))).await?;
+        let inserted =
+            self.query(statements::insert::<R>(self.dialect, rows, IfTaken::PassedFor(column.as_str()))).await?;
         let inserted = read::<R>(&inserted)?;
         self.remember(&inserted, |image| (None, Some(image)));
         if inserted.len() == values.len() {

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use chrono::TimeDelta;
 use entity::job::{self, Column, State};
 use serde::{Deserialize, Serialize};
 
-use super::works::queued;
+use super::works::{queued, span};
 use super::{Kind, Task, enqueue};
 use crate::data::condition::Condition;
 use crate::data::write::{Refused, Set, Transaction, Work};
@@ -125,8 +124,8 @@ impl Work for PurgeJobs {
     const NAME: &'static str = "purgeJobs";
 
     async fn run(&self, transaction: &mut Transaction) -> Result<usize, Refused<Infallible>> {
-        let age = TimeDelta::milliseconds(i64::try_from(self.older_than_ms).unwrap_or(i64::MAX / 1_000_000));
-        let conditions = [Condition::below(Column::FinishedAt, transaction.now().await? - age)];
+        let before = transaction.now().await? - span(self.older_than_ms);
+        let conditions = [Condition::below(Column::FinishedAt, before)];
         let old = transaction.take::<job::Model>(&conditions, &[Column::FinishedAt], self.limit).await?;
         let count = old.len();
         transaction.delete_all(old).await?;
@@ -148,8 +147,7 @@ impl Work for ForgetKeys {
     const NAME: &'static str = "forgetKeys";
 
     async fn run(&self, transaction: &mut Transaction) -> Result<usize, Refused<Infallible>> {
-        let age = TimeDelta::milliseconds(i64::try_from(self.older_than_ms).unwrap_or(i64::MAX / 1_000_000));
-        let before = transaction.now().await? - age;
+        let before = transaction.now().await? - span(self.older_than_ms);
         Ok(transaction.forget_keys(before, self.limit).await?)
     }
 }

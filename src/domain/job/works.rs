@@ -257,5 +257,10 @@ impl Work for Fire {
 }
 
 fn later(now: DateTime<Utc>, millis: u64) -> DateTime<Utc> {
-    now + TimeDelta::milliseconds(i64::try_from(millis).unwrap_or(i64::MAX / 1_000_000))
+    now + span(millis)
+}
+
+/// So many milliseconds, or as many as a time can be added.
+pub(super) fn span(millis: u64) -> TimeDelta {
+    TimeDelta::milliseconds(i64::try_from(millis).unwrap_or(i64::MAX / 1_000_000))
 }
