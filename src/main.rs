@@ -114,7 +114,7 @@ enum Jobs {
     Retry { id: i64 },
     /// End one that waits, or ask one that runs to end.
     Cancel { id: i64 },
-    /// Remove those that ended some time ago.
+    /// Remove those that ended some time ago, however they did.
     Purge {
         /// How many days ago.
         #[arg(long, default_value_t = 7)]

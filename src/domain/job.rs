@@ -73,8 +73,8 @@ impl Kind {
     /// How often such a job is begun at most.
     fn max_attempts(self) -> i32 {
         match self {
-            // With the longest pauses of the defaults, three hours.
-            Self::Mail => 20,
+            // With the pauses of the defaults some four days, after which senders of mail may give up: RFC 5321, 4.5.4.1.
+            Self::Mail => 140,
             Self::Retention => 5,
         }
     }
@@ -122,6 +122,12 @@ impl Task {
     }
 }
 
+/// How often a job was begun since it was added or revived. What was given back does not count.
+pub fn tries(row: &job::Model) -> i32 {
+    let left = row.max_attempts.saturating_sub(row.attempt);
+    Kind::named(&row.kind).map_or(row.attempt, |kind| kind.max_attempts().saturating_sub(left)).max(1)
+}
+
 /// Makes it part of a transaction that a task will be done. One that is unique and waits or runs already is not added.
 ///
 /// # Errors
@@ -131,5 +137,47 @@ pub async fn enqueue(transaction: &mut Transaction, task: &Task) -> Result<Optio
     match task.unique_key() {
         Some(_) => transaction.insert_if_free::<job::Model>(row).await,
         None => transaction.insert::<job::Model>(row).await.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+    use entity::job::State;
+
+    use super::*;
+
+    fn begun(attempt: i32, max_attempts: i32) -> job::Model {
+        let epoch = DateTime::<Utc>::UNIX_EPOCH;
+        job::Model {
+            id: 1,
+            kind: Kind::Retention.name().to_owned(),
+            task: String::new(),
+            unique_key: None,
+            slot: None,
+            priority: 0,
+            state: State::Running,
+            due_at: epoch,
+            attempt,
+            max_attempts,
+            leased_until: None,
+            worker: None,
+            cancel_requested: false,
+            progress: 0,
+            progress_total: None,
+            report: None,
+            error: None,
+            created_at: epoch,
+            finished_at: None,
+        }
+    }
+
+    #[test]
+    fn tries_count_anew_once_a_job_is_revived_and_not_what_was_given_back() {
+        let most = Kind::Retention.max_attempts();
+        assert_eq!(tries(&begun(1, most)), 1);
+        assert_eq!(tries(&begun(most, most)), most);
+        assert_eq!(tries(&begun(most + 1, 2 * most)), 1, "revived after the last");
+        assert_eq!(tries(&begun(3, most + 2)), 1, "given back twice");
     }
 }

@@ -62,7 +62,10 @@ impl Order {
             Self::Cancel(id) => line(&write(writes, CancelJob { id }).await?),
             Self::Purge(days) => {
                 let older_than_ms = u64::from(days) * 86_400_000;
-                let removed = exhaust(writes, |limit| PurgeJobs { older_than_ms, limit }).await?;
+                let mut removed = 0;
+                for state in [State::Done, State::Dead, State::Cancelled] {
+                    removed += exhaust(writes, |limit| PurgeJobs { state, older_than_ms, limit }).await?;
+                }
                 format!("removed {removed}\n")
             }
         })

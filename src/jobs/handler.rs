@@ -1,6 +1,7 @@
 //! What becomes of each task.
 
-use entity::{job, user};
+use entity::job::{self, State};
+use entity::user;
 
 use super::{Settings, exhaust, write};
 use crate::data::write::Writes;
@@ -91,7 +92,11 @@ fn of_order(event: OrderEvent, recalled: &Recalled) -> Letter {
 /// Removes what was kept for long enough.
 async fn retain(means: &Means) -> Result<String, String> {
     let older_than_ms = means.settings.keep_ms();
-    let jobs = exhaust(&means.writes, |limit| PurgeJobs { older_than_ms, limit }).await?;
+    // What is dead waits for somebody to look at it.
+    let mut jobs = 0;
+    for state in [State::Done, State::Cancelled] {
+        jobs += exhaust(&means.writes, |limit| PurgeJobs { state, older_than_ms, limit }).await?;
+    }
     let keys = exhaust(&means.writes, |limit| ForgetKeys { older_than_ms, limit }).await?;
     Ok(serde_json::json!({ "jobs": jobs, "idempotencyKeys": keys }).to_string())
 }

@@ -16,7 +16,7 @@ pub struct Settings {
     pub poll_ms: u64,
     /// How often Redis is asked for hints, in milliseconds.
     pub hint_ms: u64,
-    /// After how long of silence a worker counts as lost, in milliseconds.
+    /// After how long of silence a worker counts as lost, in milliseconds; at least 100.
     pub lease_ms: u64,
     /// The pause before a job that failed is tried again, in milliseconds; doubled each time, with jitter.
     pub backoff_ms: u64,
@@ -24,7 +24,7 @@ pub struct Settings {
     pub max_backoff_ms: u64,
     /// How long jobs in work may take when a worker is told to stop, in milliseconds; then others run them again.
     pub drain_timeout_ms: u64,
-    /// How long jobs that have ended, and keys of writes, are kept, in days.
+    /// How long jobs that are done or cancelled, and keys of writes, are kept, in days.
     pub keep_days: u32,
     /// When what was kept for so long is removed: a cron expression, in UTC.
     pub retention: String,
@@ -67,7 +67,7 @@ impl Default for Settings {
             hint_ms: 100,
             lease_ms: 30_000,
             backoff_ms: 1_000,
-            max_backoff_ms: 900_000,
+            max_backoff_ms: 3_600_000,
             drain_timeout_ms: 10_000,
             keep_days: 7,
             retention: "17 3 * * *".to_owned(),
@@ -92,8 +92,13 @@ impl Settings {
         Duration::from_millis(self.hint_ms.max(10))
     }
 
+    /// None is shorter than it takes to extend it.
+    pub(super) fn lease_ms(&self) -> u64 {
+        self.lease_ms.max(100)
+    }
+
     pub(super) fn lease(&self) -> Duration {
-        Duration::from_millis(self.lease_ms.max(100))
+        Duration::from_millis(self.lease_ms())
     }
 
     pub(super) fn drain_timeout(&self) -> Duration {

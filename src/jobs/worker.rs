@@ -17,7 +17,7 @@ use super::{Schedules, Settings, write};
 use crate::data::hints::Hints;
 use crate::data::write::Writes;
 use crate::domain::job::works::{Attempt, Claim, Extend, Fire, Outcome, Rescue};
-use crate::domain::job::{Kind, Task};
+use crate::domain::job::{Kind, Task, tries};
 use crate::mail::Mailer;
 
 /// How many parts of a lease pass until it is extended.
@@ -137,7 +137,7 @@ impl Shared {
     /// Takes jobs, each with the time until which it is this worker's.
     async fn claim(&self, kind: Kind, ids: Option<Vec<i64>>, limit: usize) -> Vec<(job::Model, Instant)> {
         let settings = &self.means.settings;
-        let (worker, lease_ms) = (self.name.clone(), settings.lease_ms);
+        let (worker, lease_ms) = (self.name.clone(), settings.lease_ms());
         let until = Instant::now() + settings.lease();
         match write(&self.means.writes, Claim { kind, ids, limit, worker, lease_ms }).await {
             Ok(jobs) => jobs.into_iter().map(|job| (job, until)).collect(),
@@ -156,7 +156,7 @@ impl Shared {
         place: OwnedSemaphorePermit,
         settled: mpsc::Sender<Settled>,
     ) {
-        let (attempt, start) = (Attempt::of(&job), Instant::now());
+        let (attempt, tries, start) = (Attempt::of(&job), tries(&job), Instant::now());
         let kind = Kind::named(&job.kind).map_or("unknown", Kind::name);
         let shared = self.clone();
         let task = tokio::spawn(async move { shared.outcome(&job).await });
@@ -172,7 +172,10 @@ impl Shared {
                     return self.held.remove(attempt);
                 }
                 // The panic hook has logged it.
-                None => self.failed(attempt, if error.is_panic() { "it panicked" } else { "it was ended" }.to_owned()),
+                None => {
+                    let error = if error.is_panic() { "it panicked" } else { "it was ended" };
+                    self.failed(attempt, tries, error.to_owned())
+                }
             },
         };
         let name = match &outcome {
@@ -192,21 +195,21 @@ impl Shared {
             (Ok(task), Some(kind)) => (task, kind),
             _ => return Outcome::Hopeless("it is of another version".to_owned()),
         };
-        let attempt = Attempt::of(job);
+        let (attempt, tries) = (Attempt::of(job), tries(job));
         match timeout(Settings::longest(kind), handler::perform(&self.means, job, &task)).await {
             Ok(Ok(report)) => Outcome::Done(report),
-            Ok(Err(Failure::Again(error))) => self.failed(attempt, error),
+            Ok(Err(Failure::Again(error))) => self.failed(attempt, tries, error),
             Ok(Err(Failure::Hopeless(error))) => {
                 tracing::warn!(job = job.id, error, "a job failed for good");
                 Outcome::Hopeless(error)
             }
-            Err(_) => self.failed(attempt, "it took too long".to_owned()),
+            Err(_) => self.failed(attempt, tries, "it took too long".to_owned()),
         }
     }
 
-    fn failed(&self, attempt: Attempt, error: String) -> Outcome {
+    fn failed(&self, attempt: Attempt, tries: i32, error: String) -> Outcome {
         tracing::warn!(job = attempt.job, attempt = attempt.number, error, "a job failed");
-        Outcome::Failed { error, again_after_ms: self.means.settings.backoff(attempt.number) }
+        Outcome::Failed { error, again_after_ms: self.means.settings.backoff(tries) }
     }
 
     /// Keeps what is run here from others, and lets go of it in time where that fails.
@@ -220,7 +223,7 @@ impl Shared {
                 continue;
             }
             let until = Instant::now() + lease;
-            let extend = Extend { attempts: attempts.clone(), lease_ms: self.means.settings.lease_ms };
+            let extend = Extend { attempts: attempts.clone(), lease_ms: self.means.settings.lease_ms() };
             match timeout(part, write(&self.means.writes, extend)).await {
                 Ok(Ok(told)) => self.held.told(&attempts, &told, until),
                 Ok(Err(error)) => tracing::warn!(error, "leases of jobs cannot be extended"),

@@ -95,6 +95,9 @@ async fn what_is_old_is_removed_when_its_time_comes(backend: Backend) {
         let columns = "kind, task, worker, state, max_attempts, finished_at";
         database.execute(&format!("insert into jobs ({columns}) values {row}")).await;
     }
+    let dead = "insert into jobs (kind, task, worker, state, max_attempts, finished_at)
+                values ('mail', '{}', 'dead', 'dead', 1, '2020-01-01T00:00:00+00:00')";
+    database.execute(dead).await;
     // Each second.
     let _app = TestApp::start(database.clone(), &[OFTEN, HERE, ("SHOAL_JOBS__RETENTION", "* * * * * *")]).await;
     let count = async |sql: &str| database.text(&format!("select cast(count(*) as text) from {sql}")).await.unwrap();
@@ -105,6 +108,7 @@ async fn what_is_old_is_removed_when_its_time_comes(backend: Backend) {
     .await;
     assert_eq!(count("idempotency_keys where key = 'new'").await, "1");
     assert_eq!(count("jobs where worker = 'new'").await, "1");
+    assert_eq!(count("jobs where worker = 'dead'").await, "1", "somebody is to look at it");
     eventually("the job to be done", async || count("jobs where state = 'done' and report is not null").await != "0")
         .await;
     let report = "select report from jobs where report is not null order by id limit 1";

@@ -110,9 +110,11 @@ pub fn word(state: State) -> &'static str {
     }
 }
 
-/// Removes jobs that ended long ago, the longest first.
+/// Removes jobs that ended so long ago, the longest first.
 #[derive(Debug, Serialize)]
 pub struct PurgeJobs {
+    /// How they ended.
+    pub state: State,
     pub older_than_ms: u64,
     pub limit: usize,
 }
@@ -125,7 +127,7 @@ impl Work for PurgeJobs {
 
     async fn run(&self, transaction: &mut Transaction) -> Result<usize, Refused<Infallible>> {
         let before = transaction.now().await? - span(self.older_than_ms);
-        let conditions = [Condition::below(Column::FinishedAt, before)];
+        let conditions = [Condition::is(Column::State, self.state), Condition::below(Column::FinishedAt, before)];
         let old = transaction.take::<job::Model>(&conditions, &[Column::FinishedAt], self.limit).await?;
         let count = old.len();
         transaction.delete_all(old).await?;
