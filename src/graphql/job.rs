@@ -224,3 +224,6 @@ impl JobLookups {
         ctx.load_id(&id).await
     }
 }
+
+#[cfg(test)]
+mod tests;
