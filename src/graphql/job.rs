@@ -19,6 +19,7 @@ use crate::data::condition::Condition;
 use crate::data::events::Topic;
 use crate::data::list::{List, Path};
 use crate::data::{Declarations, Error};
+use crate::domain::job::Kind;
 
 /// All jobs.
 static ALL: LazyLock<List<job::Model>> = LazyLock::new(|| {
@@ -174,7 +175,7 @@ pub enum JobState {
 /// Which jobs.
 #[derive(Debug, Default, InputObject)]
 pub struct JobFilter {
-    /// Only jobs of this kind.
+    /// Only jobs of this kind: mail, retention.
     kind: Option<String>,
     /// Only jobs in this state.
     state: Option<JobState>,
@@ -183,10 +184,11 @@ pub struct JobFilter {
 impl Filter<job::Model> for JobFilter {
     fn apply(self, selection: &mut Selection<job::Model>) -> Result<(), Error> {
         if let Some(kind) = self.kind {
-            if kind.contains('\0') {
-                return Err(Error::bad_input("a text cannot contain NUL"));
-            }
-            selection.only(Condition::equals(Column::Kind, kind));
+            let kind = Kind::named(&kind).ok_or_else(|| {
+                let known = Kind::ALL.map(Kind::name).join(", ");
+                Error::bad_input(format!("there is no such kind: there are {known}"))
+            })?;
+            selection.only(Condition::word(Column::Kind, kind.name()));
         }
         if let Some(state) = self.state {
             selection.only(Condition::is(Column::State, State::from(state)));

@@ -18,11 +18,18 @@ on_both!(
 
 const PAGE: &str = "nodes { id kind state } totalCount pageInfo { hasNextPage endCursor }";
 
-/// Jobs that nobody runs, with ids from 1: three dead and two done of one kind, one dead of another.
+/// Jobs that have ended, with ids from 1: three dead and two done of one kind, one dead of another.
 async fn with_jobs(backend: Backend) -> TestApp {
     let database = Arc::new(Database::empty(backend).await);
     let ended = |kind: &str, state: &str| format!("('{kind}', '{{}}', '{state}', 3, '2999-01-01T00:00:00+00:00')");
-    let rows = [("a", "dead"), ("a", "done"), ("b", "dead"), ("a", "dead"), ("a", "done"), ("a", "dead")];
+    let rows = [
+        ("mail", "dead"),
+        ("mail", "done"),
+        ("retention", "dead"),
+        ("mail", "dead"),
+        ("mail", "done"),
+        ("mail", "dead"),
+    ];
     let rows = rows.map(|(kind, state)| ended(kind, state)).join(", ");
     database.execute(&format!("insert into jobs (kind, task, state, max_attempts, finished_at) values {rows}")).await;
     let app = TestApp::start(database, &[]).await;
@@ -47,15 +54,17 @@ async fn they_are_listed_newest_first_by_kind_and_state(backend: Backend) {
     assert_eq!((keys(&all), &all["totalCount"]), (ids([6, 5, 4, 3, 2, 1]), &json!(6)));
     assert_eq!(keys(&page("(orderBy: ID_ASC, first: 2)").await), ids([1, 2]));
     assert_eq!(keys(&page("(filter: { state: DEAD })").await), ids([6, 4, 3, 1]));
-    assert_eq!(keys(&page("(filter: { kind: \"b\" })").await), ids([3]));
-    assert_eq!(keys(&page("(filter: { kind: \"c\" })").await), ids([]));
+    assert_eq!(keys(&page("(filter: { kind: \"retention\" })").await), ids([3]));
+    assert_eq!(keys(&page("(filter: { state: RUNNING })").await), ids([]));
+    let unknown = app.refusal("{ jobs(filter: { kind: \"Mail\" }) { totalCount } }", json!({})).await;
+    assert_eq!(unknown, ("BAD_USER_INPUT".into(), "there is no such kind: there are mail, retention".into()));
 
-    let first = page("(first: 2, filter: { kind: \"a\", state: DEAD })").await;
+    let first = page("(first: 2, filter: { kind: \"mail\", state: DEAD })").await;
     assert_eq!((keys(&first), &first["totalCount"]), (ids([6, 4]), &json!(3)));
-    assert_eq!(first["nodes"][0], json!({ "id": global("Job", 6), "kind": "a", "state": "DEAD" }));
+    assert_eq!(first["nodes"][0], json!({ "id": global("Job", 6), "kind": "mail", "state": "DEAD" }));
     assert_eq!(first["pageInfo"]["hasNextPage"], true);
     let after = first["pageInfo"]["endCursor"].as_str().unwrap();
-    let rest = page(&format!("(first: 2, after: \"{after}\", filter: {{ kind: \"a\", state: DEAD }})")).await;
+    let rest = page(&format!("(first: 2, after: \"{after}\", filter: {{ kind: \"mail\", state: DEAD }})")).await;
     assert_eq!((keys(&rest), &rest["pageInfo"]["hasNextPage"]), (ids([1]), &json!(false)));
 }
 
@@ -66,7 +75,7 @@ async fn one_is_found_by_its_id_in_every_way(backend: Backend) {
     let (id, none) = (global("Job", 3), global("Job", 99));
     let entity = |id: &str| json!({ "__typename": "Job", "id": id });
     let variables = json!({ "id": id, "ids": [none, id], "any": [entity(&id), entity(&none)] });
-    let job = json!({ "id": id, "kind": "b", "state": "DEAD", "worker": null, "report": null, "error": null,
+    let job = json!({ "id": id, "kind": "retention", "state": "DEAD", "worker": null, "report": null, "error": null,
         "finishedAt": "2999-01-01T00:00:00Z" });
     let expected = json!({ "job": job, "node": job, "nodes": [null, job], "_entities": [job, null] });
     assert_eq!(app.query_with(query, variables).await, expected);

@@ -149,7 +149,7 @@ fn cases(kind: &str) -> Vec<Value> {
             cases.push(json!({ "price": null, "search": null }));
         }
         "JobFilter" => {
-            let kinds = each("kind", ["export", "mail", "", "%", "nobody's"]);
+            let kinds = each("kind", ["retention", "mail"]);
             let states = each("state", ["QUEUED", "RUNNING", "DONE", "DEAD", "CANCELLED"]);
             cases.extend(both(&kinds, &states));
             cases.extend([kinds, states].concat());

@@ -127,7 +127,7 @@ impl Row {
     }
 }
 
-/// What the demo data has none of, with jobs that nobody runs: every role and status, several currencies, ties, microseconds, names beyond ASCII.
+/// What the demo data has none of, with jobs that are not due: every role and status, several currencies, ties, microseconds, names beyond ASCII.
 /// Ids follow those of the demo data: 234 users, 300 posts, 37 tags, 4540 products, 841 orders.
 pub const MORE: &str = r#"
 insert into users (email, name, role, active, created_at, updated_at) values
@@ -179,17 +179,17 @@ insert into order_items (order_id, product_id, quantity, unit_price_cents) value
     (842, 4541, 1, 0), (842, 4541, 3, 0);
 insert into jobs (kind, task, state, priority, due_at, attempt, max_attempts, leased_until, worker, cancel_requested,
     progress, progress_total, report, error, created_at, finished_at) values
-    ('export', '{}', 'queued', 0, '2020-01-01T00:00:00+00:00', 0, 1, null, null, false, 0, null, null, null, '2020-01-01T00:00:00+00:00', null),
-    ('export', '{"of":"😀"}', 'queued', -7, '9999-12-31T23:59:59.999999+00:00', 1, 5, null, 'w', false, 3, 4, null, 'it failed', '2020-01-01T00:00:00.000001+00:00', null),
-    ('export', '{}', 'running', 7, '2020-01-01T00:00:00+00:00', 2, 5, '9999-01-01T00:00:00+00:00', 'w', true, 3, 9007199254740993, null, 'again', '2020-01-01T00:00:00+00:00', null),
-    ('export', '{}', 'running', 0, '2020-01-01T00:00:00+00:00', 1, 5, '9999-01-01T00:00:00+00:00', 'v', false, 0, null, null, null, '2020-01-01T00:00:00+00:00', null),
-    ('export', '{}', 'done', 0, '2020-01-01T00:00:00+00:00', 1, 5, null, 'v', false, 4, 4, '{"rows":4}', null, '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01.5+00:00'),
+    ('retention', '{}', 'queued', 0, '9999-01-01T00:00:00+00:00', 0, 1, null, null, false, 0, null, null, null, '2020-01-01T00:00:00+00:00', null),
+    ('retention', '{"of":"😀"}', 'queued', -7, '9999-12-31T23:59:59.999999+00:00', 1, 5, null, 'w', false, 3, 4, null, 'it failed', '2020-01-01T00:00:00.000001+00:00', null),
+    ('retention', '{}', 'running', 7, '2020-01-01T00:00:00+00:00', 2, 5, '9999-01-01T00:00:00+00:00', 'w', true, 3, 9007199254740993, null, 'again', '2020-01-01T00:00:00+00:00', null),
+    ('retention', '{}', 'running', 0, '2020-01-01T00:00:00+00:00', 1, 5, '9999-01-01T00:00:00+00:00', 'v', false, 0, null, null, null, '2020-01-01T00:00:00+00:00', null),
+    ('retention', '{}', 'done', 0, '2020-01-01T00:00:00+00:00', 1, 5, null, 'v', false, 4, 4, '{"rows":4}', null, '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01.5+00:00'),
     ('mail', '{}', 'done', 0, '2020-01-01T00:00:00+00:00', 1, 5, null, 'v', false, 0, null, null, null, '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01+00:00'),
     ('mail', '{}', 'dead', 0, '2020-01-01T00:00:00+00:00', 5, 5, null, 'v', false, 0, null, null, 'nobody "there"', '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01+00:00'),
     ('mail', '{}', 'dead', 0, '2020-01-01T00:00:00+00:00', 5, 5, null, 'v', false, 0, null, null, '', '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01+00:00'),
     ('mail', '{}', 'cancelled', 0, '2020-01-01T00:00:00+00:00', 0, 5, null, null, false, 0, null, null, null, '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01+00:00'),
     ('Mail', '{}', 'queued', 0, '2020-01-01T00:00:00+00:00', 0, 5, null, null, false, 0, null, null, null, '2020-01-01T00:00:00+00:00', null),
     ('', '{}', 'queued', 0, '2020-01-01T00:00:00+00:00', 0, 5, null, null, false, 0, null, null, null, '2020-01-01T00:00:00+00:00', null),
-    ('export', '{}', 'cancelled', 0, '2020-01-01T00:00:00+00:00', 1, 5, null, 'v', true, 1, 2, null, null, '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01+00:00'),
-    ('export', '{}', 'done', 0, '2020-01-01T00:00:00+00:00', 1, 5, null, 'v', false, 0, 0, 'null', null, '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01+00:00');
+    ('retention', '{}', 'cancelled', 0, '2020-01-01T00:00:00+00:00', 1, 5, null, 'v', true, 1, 2, null, null, '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01+00:00'),
+    ('retention', '{}', 'done', 0, '2020-01-01T00:00:00+00:00', 1, 5, null, 'v', false, 0, 0, 'null', null, '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01+00:00');
 "#;
