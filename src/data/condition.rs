@@ -54,6 +54,11 @@ impl Condition {
         Self::new(column, Test::Word(value.to_value()))
     }
 
+    /// The column has this value, one of few that have names here: each may have a plan of its own.
+    pub fn word(column: impl ColumnTrait, value: &'static str) -> Self {
+        Self::new(column, Test::Word(value.to_owned()))
+    }
+
     pub fn equals(column: impl ColumnTrait, value: impl Into<Scalar>) -> Self {
         Self::new(column, Test::Equals(value.into()))
     }

@@ -29,7 +29,7 @@ use super::position::Position;
 use super::thread::Thread;
 use session::Session;
 
-/// The publication of all tables that are read through the tiers.
+/// The publication of all tables that are read through the tiers, or whose changes are events.
 const PUBLICATION: &str = "shoal";
 /// How long until a lost feed begins anew; doubled each time, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

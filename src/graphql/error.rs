@@ -49,7 +49,7 @@ codes! {
     Internal = "INTERNAL",
     /// What was sent is no request.
     BadRequest = "BAD_REQUEST",
-    /// It is one, from a page that may not ask.
+    /// It is one, from a page that may not ask; or it asks for what its viewer may not see or do.
     Forbidden = "FORBIDDEN",
     MethodNotAllowed = "METHOD_NOT_ALLOWED",
     NotAcceptable = "NOT_ACCEPTABLE",
@@ -110,19 +110,26 @@ impl Code {
 #[derive(Debug)]
 struct Fault {
     path: Vec<PathSegment>,
-    cause: data::Error,
+    /// None where there is nothing to be told but the code.
+    cause: Option<data::Error>,
 }
 
 /// An error of the field that `ctx` resolves.
 pub fn fault(ctx: &Context<'_>, cause: data::Error) -> async_graphql::Error {
     let code = Code::of(&cause);
+    of_field(ctx, code, code.text(&cause), Some(cause))
+}
+
+/// The error of a field that its viewer may not see or do.
+pub fn forbidden(ctx: &Context<'_>) -> async_graphql::Error {
+    of_field(ctx, Code::Forbidden, "that is not yours to see or do".to_owned(), None)
+}
+
+fn of_field(ctx: &Context<'_>, code: Code, message: String, cause: Option<data::Error>) -> async_graphql::Error {
     let mut extensions = ErrorExtensionValues::default();
     extensions.set("code", code.name());
-    async_graphql::Error {
-        message: code.text(&cause),
-        source: Some(Arc::new(Fault { path: path(ctx), cause })),
-        extensions: Some(extensions),
-    }
+    let source = Arc::new(Fault { path: path(ctx), cause });
+    async_graphql::Error { message, source: Some(source), extensions: Some(extensions) }
 }
 
 /// An error of the whole request.
@@ -192,8 +199,8 @@ pub fn refuse(errors: &mut Vec<ServerError>) {
 /// fields bring their own path along. Its own errors in an execution have no code: an argument could not be coerced.
 pub fn finish(error: &mut ServerError, request_id: &str) {
     if let Some(fault) = error.source::<Fault>() {
-        if !fault.cause.is_clients() {
-            let (path, cause) = (format!("{:?}", fault.path), &fault.cause);
+        if let Some(cause) = fault.cause.as_ref().filter(|cause| !cause.is_clients()) {
+            let path = format!("{:?}", fault.path);
             tracing::error!(request_id, path, ?cause, "a field failed");
         }
         // An element of a list knows better where it is.

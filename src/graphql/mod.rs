@@ -103,6 +103,7 @@ resources! {
     product: Product, ProductRoot;
     order: Order, OrderRoot;
     order_item: OrderItem;
+    job: Job, JobRoot;
 }
 
 /// The executable schema.

@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::connection::{Connection, Selection};
-use super::context::RequestContext;
-use super::error::fault;
+use super::context::{RequestContext, Viewer};
+use super::error::{fault, forbidden};
 use super::id;
 use super::rows::Row;
 use crate::data::Cached;
@@ -29,6 +29,11 @@ pub trait Resource: ObjectType + From<Arc<Self::Record>> + 'static {
 
     /// Whether a record may be shown to everybody, as far as the type's policy allows it.
     fn is_for_all(_: &Self::Record) -> bool {
+        true
+    }
+
+    /// Whether a viewer may see such objects at all. Who may not is told so, whether there are any or not.
+    fn is_for(_: &Viewer) -> bool {
         true
     }
 
@@ -69,6 +74,9 @@ pub trait Load {
     /// A list, ready to be paged and counted.
     fn connection<T: Resource>(&self, of: Selection<T::Record>, args: &PageArgs) -> Result<Connection<T>>;
 
+    /// Refuses a viewer who may not see objects of this type.
+    fn allow<T: Resource>(&self) -> Result<()>;
+
     /// The error that this field answers with.
     fn refuse(&self, error: Error) -> async_graphql::Error;
 }
@@ -84,6 +92,7 @@ impl Load for Context<'_> {
     }
 
     async fn load<T: Resource>(&self, key: i64) -> Result<Option<T>> {
+        self.allow::<T>()?;
         Ok(shown(self, self.fetch(Rows::<T::Record>::new(), key).await?.map(|found| found.row)))
     }
 
@@ -93,6 +102,7 @@ impl Load for Context<'_> {
     }
 
     async fn load_unique<T: Resource>(&self, by: Unique<T::Record>, value: String) -> Result<Option<Row<T>>> {
+        self.allow::<T>()?;
         if value.contains('\0') {
             return Err(fault(self, Error::bad_input("a text cannot contain NUL")));
         }
@@ -115,6 +125,7 @@ impl Load for Context<'_> {
     }
 
     fn connection<T: Resource>(&self, of: Selection<T::Record>, args: &PageArgs) -> Result<Connection<T>> {
+        self.allow::<T>()?;
         let limits = self.request().settings.page_limits();
         let shown = &self.request().shown;
         shown.any(T::TYPE);
@@ -124,6 +135,10 @@ impl Load for Context<'_> {
         let (listing, parent) = of.listing().map_err(|error| fault(self, error))?;
         let page = PageSpec::new(args, limits, &listing).map_err(|error| fault(self, error))?;
         Ok(Connection { listing, page, parent })
+    }
+
+    fn allow<T: Resource>(&self) -> Result<()> {
+        if T::is_for(&self.request().viewer) { Ok(()) } else { Err(forbidden(self)) }
     }
 
     fn refuse(&self, error: Error) -> async_graphql::Error {

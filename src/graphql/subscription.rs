@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::comment::{self, Comment};
 use super::id;
+use super::job::{self, Job};
 use super::order::{self, Order};
 use super::post::{self, Post};
 use super::product::{self, Product};
@@ -73,7 +74,16 @@ pub enum Stage {
         key: i64,
         /// Whether the row has been deleted meanwhile.
         is_gone: AtomicBool,
+        /// Whether nothing more will happen to it.
+        is_end: AtomicBool,
     },
+}
+
+impl Stage {
+    /// To show an event of the row with this primary key.
+    pub fn shows(key: i64) -> Self {
+        Self::Shows { key, is_gone: AtomicBool::new(false), is_end: AtomicBool::new(false) }
+    }
 }
 
 /// The fields.
@@ -122,6 +132,21 @@ impl Fields {
     ) -> Result<Row<User>> {
         hear(ctx, &user::UPDATED, of::<User>(ctx, &id)?).await
     }
+
+    /// A job, whenever it gets on or its state changes, until it has ended. One that is tried again after that is
+    /// another subscription's.
+    async fn job_progress(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id of the job.")] id: ID,
+    ) -> Result<Row<Job>> {
+        let shown = hear::<Job>(ctx, &job::PROGRESS, of::<Job>(ctx, &id)?).await;
+        if let Stage::Shows { is_gone, is_end, .. } = &**ctx.data_unchecked::<Arc<Stage>>() {
+            let has_ended = shown.as_ref().is_ok_and(|Row(job)| job.has_ended());
+            is_end.fetch_or(has_ended || is_gone.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        shown
+    }
 }
 
 /// The key in an argument.
@@ -131,12 +156,13 @@ fn of<T: Resource>(ctx: &Context<'_>, id: &ID) -> Result<Scalar> {
 
 /// The row of an event; or what would be listened to, of which an error tells nobody anything.
 async fn hear<T: Resource>(ctx: &Context<'_>, topic: &'static Topic, key: Scalar) -> Result<Row<T>> {
+    ctx.allow::<T>()?;
     match &**ctx.data_unchecked::<Arc<Stage>>() {
         Stage::Begins(heard) => {
             // There is one root field.
             let _ = heard.set((topic, key));
         }
-        Stage::Shows { key, is_gone } => match ctx.load(*key).await? {
+        Stage::Shows { key, is_gone, .. } => match ctx.load(*key).await? {
             Some(row) => return Ok(Row(row)),
             None => is_gone.store(true, Ordering::Relaxed),
         },

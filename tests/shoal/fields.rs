@@ -51,6 +51,12 @@ const ROOT: &str = "{ viewer { __typename role user { id } }
 const ITEMS: &str = "query($ids: [ID!]!) { items: nodes(ids: $ids) { __typename ... on Node { id } ... on OrderItem {
     quantity unitPrice { amount currencyCode } order { total { currencyCode } } product { price { currencyCode } } } } }";
 
+const JOBS: &str =
+    "query($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on Job { id kind task state priority dueAt attempt
+    maxAttempts worker cancelRequested progress progressTotal report error createdAt finishedAt } }
+    jobs { edges { cursor node { id } } nodes { id } totalCount totalCountExact
+        pageInfo { startCursor endCursor hasNextPage hasPreviousPage } } job(id: \"Sm9iOjE\") { id } }";
+
 const LOOKUPS: &str = "query($user: ID!, $post: ID!, $comment: ID!, $tag: ID!, $product: ID!, $order: ID!) {
     node(id: $user) { __typename id ... on User { name } } user(id: $user) { email } post(id: $post) { title }
     comment(id: $comment) { id body createdAt author { id } post { id } } tag(id: $tag) { name }
@@ -89,6 +95,7 @@ async fn every_field(backend: Backend) {
         (PRODUCTS, ids(&model, "Product", "products")),
         (ORDERS, ids(&model, "Order", "orders")),
         (ITEMS, ids(&model, "OrderItem", "order_items")),
+        (JOBS, ids(&model, "Job", "jobs")),
         (ROOT, json!({})),
         (LOOKUPS, lookups),
         (NATURAL_KEYS, keys),
@@ -145,7 +152,7 @@ async fn any_object_by_its_id(backend: Backend) {
     let (app, model) = stocked(backend).await;
     let query =
         "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on Product { name } ... on Tag { name } } }";
-    let kinds = ["User", "Post", "Comment", "Tag", "Product", "Order", "OrderItem"];
+    let kinds = ["User", "Post", "Comment", "Tag", "Product", "Order", "OrderItem", "Job"];
     // Some twice, some of nothing, and not in any order.
     let mixed = kinds.iter().cycle().zip([3, 999_999, 1, 3, 2]).map(|(kind, key)| global(kind, key));
     let all = kinds.iter().map(|kind| global(kind, 7)).chain(mixed.clone()).chain(mixed);

@@ -79,7 +79,7 @@ impl Graph {
                 }
             })
             .collect();
-        assert_eq!(found.len(), 15, "not all lists were found, or there are more: {found:?}");
+        assert_eq!(found.len(), 16, "not all lists were found, or there are more: {found:?}");
         found
     }
 

@@ -1,6 +1,7 @@
 //! Jobs: none is lost, whatever dies meanwhile; and what operators see of them.
 
 mod chaos;
+mod graphql;
 mod mails;
 
 use std::process::{Child, Stdio};
@@ -13,15 +14,15 @@ use crate::support::{Backend, Database, TestApp, command, eventually};
 
 on_both!(what_is_old_is_removed_when_its_time_comes, what_nobody_understands_is_a_dead_letter);
 
-const OFTEN: (&str, &str) = ("SHOAL_JOBS__POLL_MS", "50");
+pub const OFTEN: (&str, &str) = ("SHOAL_JOBS__POLL_MS", "50");
 const HERE: (&str, &str) = ("SHOAL_JOBS__IN_SERVER", "always");
-const SHORT_LEASE: (&str, &str) = ("SHOAL_JOBS__LEASE_MS", "1000");
+pub const SHORT_LEASE: (&str, &str) = ("SHOAL_JOBS__LEASE_MS", "1000");
 
 /// A worker process; killed when this is dropped.
-struct Worker(Child);
+pub struct Worker(Child);
 
 impl Worker {
-    fn start(database: &Database, environment: &[(&str, &str)]) -> Self {
+    pub fn start(database: &Database, environment: &[(&str, &str)]) -> Self {
         let mut command = command(database);
         command.arg("worker").envs(environment.iter().copied()).stderr(Stdio::null());
         Self(command.spawn().unwrap())
@@ -49,7 +50,7 @@ fn jobs(database: &Database, arguments: &[&str]) -> (bool, String) {
 }
 
 /// Adds a job for retention; its id.
-fn added(database: &Database) -> String {
+pub fn added(database: &Database) -> String {
     let (done, said) = jobs(database, &["add", "retention"]);
     assert!(done, "{said}");
     said.split_whitespace().next().unwrap().to_owned()
@@ -71,13 +72,13 @@ async fn is(database: &Database, id: &str, state: &str) -> Value {
 }
 
 /// Keeps others from what retention removes, until it is closed.
-async fn locked(database: &Database) -> sqlx::PgConnection {
+pub async fn locked(database: &Database) -> sqlx::PgConnection {
     let mut connection = crate::support::Stack::get().primary.connect(database.name()).await;
     sqlx::raw_sql("begin; lock table idempotency_keys").execute(&mut connection).await.unwrap();
     connection
 }
 
-async fn unlock(mut connection: sqlx::PgConnection) {
+pub async fn unlock(mut connection: sqlx::PgConnection) {
     sqlx::raw_sql("rollback").execute(&mut connection).await.unwrap();
 }
 

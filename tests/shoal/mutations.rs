@@ -2,6 +2,7 @@
 
 mod changes;
 mod comments;
+mod jobs;
 mod once;
 mod orders;
 mod posts;
@@ -25,5 +26,6 @@ async fn every_mutation(backend: Backend) {
     comments::change(&mut shop).await;
     products::change(&mut shop).await;
     orders::change(&mut shop).await;
+    jobs::change(&mut shop).await;
     shop.nothing_left_out().await;
 }

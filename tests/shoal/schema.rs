@@ -142,7 +142,7 @@ async fn lists_and_objects_are_as_relay_wants_them() {
         assert_eq!(written(&field(edge, "cursor")["type"]), "String!");
         records.push(record);
     }
-    assert_eq!(records.len(), 7, "{records:?}");
+    assert_eq!(records.len(), 8, "{records:?}");
 
     // https://relay.dev/graphql/objectidentification.htm
     let query = named(&types, "Query");

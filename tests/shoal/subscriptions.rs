@@ -3,6 +3,7 @@
 mod ends;
 mod feed;
 mod fields;
+mod jobs;
 mod socket;
 mod streams;
 

@@ -22,8 +22,8 @@ pub struct Topic {
 enum When {
     Inserted,
     Updated,
-    /// A column has another value than before.
-    Changed(Named),
+    /// One of these columns has another value than before.
+    Changed(Vec<Named>),
     /// A column has this value, and had it not before, or the row was not there.
     Became(Named, Scalar),
 }
@@ -51,7 +51,16 @@ impl Topic {
 
     /// A column of a row has another value; for those who listen to that row.
     pub fn changed<R: Record>(name: &'static str, column: Column<R>) -> Self {
-        Self::new::<R>(name, When::Changed(record::named(column)), To::Row)
+        Self::new::<R>(name, When::Changed(vec![record::named(column)]), To::Row)
+    }
+
+    /// The same, and another column counts, too.
+    pub fn or<R: Record>(mut self, column: Column<R>) -> Self {
+        match &mut self.when {
+            When::Changed(columns) => columns.push(record::named(column)),
+            _ => panic!("{} is not about what has changed", self.name),
+        }
+        self
     }
 
     /// A column has come to have this value of an enumeration.
@@ -72,15 +81,16 @@ impl Topic {
 
     /// The columns that changes must tell.
     pub fn columns(&self) -> impl Iterator<Item = Named> {
-        let seen = match self.when {
-            When::Inserted | When::Updated => None,
-            When::Changed(column) | When::Became(column, _) => Some(column),
+        let seen = match &self.when {
+            When::Inserted | When::Updated => &[],
+            When::Changed(columns) => &columns[..],
+            When::Became(column, _) => std::slice::from_ref(column),
         };
         let by = match self.to {
             To::Everybody | To::Row => None,
             To::Column(column) => Some(column),
         };
-        seen.into_iter().chain(by)
+        seen.iter().copied().chain(by)
     }
 
     /// Whom a change concerns, if it is an event: the key by which they listen.
@@ -92,8 +102,8 @@ impl Topic {
         let is_event = match (&self.when, old) {
             (When::Inserted, None) | (When::Updated, Some(_)) => true,
             (When::Inserted, Some(_)) | (When::Updated | When::Changed(_), None) => false,
-            (When::Changed((column, _)), Some(old)) => {
-                old.get(column).is_none_or(|value| new.get(column) != Some(value))
+            (When::Changed(columns), Some(old)) => {
+                columns.iter().any(|(column, _)| old.get(column).is_none_or(|value| new.get(column) != Some(value)))
             }
             (When::Became((column, _), value), old) => {
                 let was = old.as_ref().is_some_and(|old| old.get(column) == Some(value));

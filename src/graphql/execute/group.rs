@@ -73,10 +73,17 @@ pub struct Subscribed {
     _place: OwnedSemaphorePermit,
 }
 
+/// What subscribers see of an event.
+pub struct Seen {
+    /// None if there is nothing left to be seen.
+    pub response: Option<Response>,
+    /// Whether nothing more will happen.
+    pub is_end: bool,
+}
+
 /// Resolves events.
 pub trait Show: Send + Sync + 'static {
-    /// What subscribers see of an event; none if there is nothing left to be seen.
-    fn show(&self, event: &Event) -> impl Future<Output = Option<Response>> + Send;
+    fn show(&self, event: &Event) -> impl Future<Output = Seen> + Send;
 }
 
 impl Message {
@@ -156,29 +163,40 @@ impl Groups {
         Ok(Subscribed { groups: self.clone(), identity, group, number, queue, last: Some(last), _place: place })
     }
 
-    /// Shows a group its events, as long as none is lost.
+    /// Shows a group its events, until the last, or as long as none is lost.
     async fn run(self, identity: Identity, group: Arc<Group>, mut listener: Listener, show: impl Show) {
         let lost = loop {
             match listener.next().await {
                 Ok(event) => {
                     counter!("shoal_event_resolutions_total").increment(1);
-                    if let Some(response) = show.show(&event).await {
+                    let Seen { response, is_end } = show.show(&event).await;
+                    if is_end {
+                        // First nobody joins it any more, or they would wait for what has happened.
+                        self.close(identity, &group);
+                    }
+                    if let Some(response) = response {
                         group.lock().deliver(&Message::new(response, false));
+                    }
+                    if is_end {
+                        return group.lock().all.clear();
                     }
                 }
                 Err(lost) => break lost,
             }
         };
-        let mut open = self.lock();
-        // From here on nobody joins it.
-        if open.get(&identity).is_some_and(|known| Arc::ptr_eq(known, &group)) {
-            open.remove(&identity);
-        }
-        drop(open);
+        self.close(identity, &group);
         let last = Message::last(Code::Unavailable, why(lost));
         for member in group.lock().all.drain(..) {
             counter!("shoal_subscriptions_cut_total", "reason" => "events_lost").increment(1);
             let _ = member.last.set(last.clone());
+        }
+    }
+
+    /// From here on nobody joins a group.
+    fn close(&self, identity: Identity, group: &Arc<Group>) {
+        let mut open = self.lock();
+        if open.get(&identity).is_some_and(|known| Arc::ptr_eq(known, group)) {
+            open.remove(&identity);
         }
     }
 
@@ -228,7 +246,7 @@ impl Stream for Subscribed {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Arc<Message>>> {
         match self.queue.poll_recv(context) {
-            // Its sender goes only with a reason.
+            // Its sender goes with a reason, or after the last event.
             Poll::Ready(None) => Poll::Ready(self.last.take().and_then(|last| last.get().cloned())),
             other => other,
         }

@@ -1,7 +1,7 @@
 //! Subscribes: finds out what an operation listens to, joins those who listen to the same, and resolves each event once.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
@@ -9,7 +9,7 @@ use async_graphql::{Request, Response, ServerError, Variables};
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
-use super::group::{Identity, Show};
+use super::group::{Identity, Seen, Show};
 use super::{Answer, Body, Envelope, Executor, Means, Subscribed, run};
 use crate::data::databases::Needs;
 use crate::data::events::{Event, Topic};
@@ -117,13 +117,13 @@ impl Shown {
 }
 
 impl Show for Shown {
-    async fn show(&self, event: &Event) -> Option<Response> {
-        let stage = Arc::new(Stage::Shows { key: i64::of(&event.key)?, is_gone: AtomicBool::new(false) });
+    async fn show(&self, event: &Event) -> Seen {
+        let Some(key) = i64::of(&event.key) else { return Seen { response: None, is_end: false } };
+        let stage = Arc::new(Stage::shows(key));
         let response = self.at(stage.clone(), Needs::new(0, Some(event.position))).await;
-        match &*stage {
-            Stage::Shows { is_gone, .. } if is_gone.load(Ordering::Relaxed) => None,
-            _ => Some(response),
-        }
+        let Stage::Shows { is_gone, is_end, .. } = &*stage else { unreachable!("a stage stays what it is") };
+        let response = (!is_gone.load(Ordering::Relaxed)).then_some(response);
+        Seen { response, is_end: is_end.load(Ordering::Relaxed) }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod check;
 mod comment;
+mod job;
 mod order;
 mod post;
 mod product;
@@ -28,6 +29,7 @@ pub struct Mutation(
     comment::CommentMutations,
     product::ProductMutations,
     order::OrderMutations,
+    job::JobMutations,
 );
 
 /// What a work did, or what a person can mend so that it does.

@@ -27,6 +27,8 @@ fn selection(graph: &Graph, list: &Connection) -> String {
 
 /// So many steps fill the shop before anything is looked at: of empty lists nothing can be wrong.
 const RUN_IN: usize = 200;
+/// What changes nothing that is kept.
+const OF_JOBS: [&str; 2] = ["retryJob", "cancelJob"];
 
 /// Fields that are read by the key of their row.
 const BY_KEY: [&str; 2] = ["body", "description"];
@@ -81,8 +83,10 @@ async fn every_list_after_every_mutation(backend: Backend) {
     let app = TestApp::start(database, &[("SHOAL_CACHE__AUDIT_PER_MILLE", "100")]).await;
     app.caches().await;
     let graph = Graph::of(&app).await;
-    let lists = graph.connections();
-    let mutations = graph.fields().filter(|(of, _)| *of == "Mutation");
+    // Jobs are read past the caches.
+    let lists: Vec<_> = graph.connections().into_iter().filter(|list| list.name != "jobs").collect();
+    let mutations =
+        graph.fields().filter(|(of, field)| *of == "Mutation" && !OF_JOBS.contains(&field["name"].as_str().unwrap()));
     let mut left: BTreeSet<_> = mutations.map(|(_, field)| field["name"].as_str().unwrap().to_owned()).collect();
     let mut model = Model::new(0);
     let mut served = BTreeSet::new();

@@ -10,7 +10,7 @@ use crate::support::{Backend, TestApp};
 crate::on_both!(ids_of_nothing);
 
 /// Where ids are taken, and of what type; of any, where none is named.
-const PLACES: [(&str, &str); 14] = [
+const PLACES: [(&str, &str); 15] = [
     ("", "node(id: $x) { id }"),
     ("", "nodes(ids: [$x]) { id }"),
     ("User", "_entities(representations: [{ __typename: \"User\", id: $x }]) { __typename }"),
@@ -20,6 +20,7 @@ const PLACES: [(&str, &str); 14] = [
     ("Tag", "tag(id: $x) { id }"),
     ("Product", "product(id: $x) { id }"),
     ("Order", "order(id: $x) { id }"),
+    ("Job", "job(id: $x) { id }"),
     ("User", "posts(filter: { authorId: $x }) { totalCount }"),
     ("Tag", "posts(filter: { tagId: $x }) { totalCount }"),
     ("Post", "comments(filter: { postId: $x }) { totalCount }"),
@@ -48,7 +49,7 @@ async fn ids_of_nothing(backend: Backend) {
         wrong.extend(["User:7", "7", "é", "\0", "====", "----", "\u{1f600}"].map(str::to_owned));
         wrong.extend([STANDARD.encode("User:7???>>>"), "A".repeat(900_000), "=".repeat(1000)]);
         if !kind.is_empty() {
-            let others = ["User", "Post", "Comment", "Tag", "Product", "Order", "OrderItem"];
+            let others = ["User", "Post", "Comment", "Tag", "Product", "Order", "OrderItem", "Job"];
             wrong.extend(others.into_iter().filter(|other| *other != kind).map(|other| global(other, 7)));
         }
         for id in &wrong {

@@ -38,7 +38,12 @@ fn right(graph: &Graph, mutation: &str, field: &Input) -> String {
     let value = match (field.kind.as_str(), field.name.as_str()) {
         ("ID", name) => {
             let named = [("user", "User"), ("author", "User"), ("post", "Post"), ("comment", "Comment")];
-            let named = named.into_iter().chain([("product", "Product"), ("stock", "Product"), ("order", "Order")]);
+            let named = named.into_iter().chain([
+                ("product", "Product"),
+                ("stock", "Product"),
+                ("order", "Order"),
+                ("job", "Job"),
+            ]);
             let words = format!("{name} {mutation}").to_lowercase();
             let kinds: Vec<_> = named.filter(|(word, _)| words.contains(word)).collect();
             // The field's own name says it, else the mutation's.

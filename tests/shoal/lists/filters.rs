@@ -148,6 +148,13 @@ fn cases(kind: &str) -> Vec<Value> {
             cases.extend([active, ranges, searches].concat());
             cases.push(json!({ "price": null, "search": null }));
         }
+        "JobFilter" => {
+            let kinds = each("kind", ["retention", "mail"]);
+            let states = each("state", ["QUEUED", "RUNNING", "DONE", "DEAD", "CANCELLED"]);
+            cases.extend(both(&kinds, &states));
+            cases.extend([kinds, states].concat());
+            cases.push(json!({ "kind": null, "state": null }));
+        }
         "TagFilter" => {
             cases.extend(each("namePrefix", prefixes()));
             cases.push(json!({ "namePrefix": null }));

@@ -74,7 +74,7 @@ fn served(owner: &str, name: &str, filter: &Map<String, Value>) -> &'static [&'s
             (false, false) => &["ID_DESC"],
             (false, true) => &[],
         },
-        ("Tag", "posts") => &["ID_DESC"],
+        ("Tag", "posts") | ("Query", "jobs") => &["ID_DESC"],
         ("Query", "tags") => &["NAME_ASC"],
         ("Post", "tags") | ("Order", "items") | ("Product", "orderItems") => &["ID_ASC"],
         ("Product", "buyers") => &["LATEST_DESC"],
@@ -121,6 +121,7 @@ impl Model {
             "products" => "Product",
             "orders" => "Order",
             "items" | "orderItems" => "OrderItem",
+            "jobs" => "Job",
             _ => panic!("the model does not know {owner}.{name}: teach it"),
         };
         let table = table(kind);
@@ -218,8 +219,8 @@ impl Model {
 
     fn matches(&self, kind: &str, row: &Row, filter: &Map<String, Value>) -> bool {
         filter.iter().filter(|(_, wanted)| !wanted.is_null()).all(|(name, wanted)| match name.as_str() {
-            "role" | "status" => row.text(name).to_uppercase() == wanted.as_str().unwrap(),
-            "active" => row.get("active") == wanted,
+            "role" | "status" | "state" => row.text(name).to_uppercase() == wanted.as_str().unwrap(),
+            "active" | "kind" => row.get(name) == wanted,
             "namePrefix" => row.text("name").starts_with(wanted.as_str().unwrap()),
             "emailPrefix" => {
                 row.text("email").to_ascii_lowercase().starts_with(&wanted.as_str().unwrap().to_ascii_lowercase())

@@ -25,7 +25,7 @@ pub enum Thing<'m> {
     Summary(&'m Row),
 }
 
-pub const TABLES: [(&str, &str); 7] = [
+pub const TABLES: [(&str, &str); 8] = [
     ("User", "users"),
     ("Post", "posts"),
     ("Comment", "comments"),
@@ -33,6 +33,7 @@ pub const TABLES: [(&str, &str); 7] = [
     ("Product", "products"),
     ("Order", "orders"),
     ("OrderItem", "order_items"),
+    ("Job", "jobs"),
 ];
 
 impl<'m> Thing<'m> {
@@ -115,7 +116,7 @@ impl Model {
             }
             "tag" if argument("name").is_some() => by("Tag", "tags", "name", argument("name").unwrap()),
             "productBySku" => by("Product", "products", "sku", argument("sku").unwrap()),
-            "user" | "post" | "comment" | "tag" | "product" | "order" => self.node(argument("id").unwrap()),
+            "user" | "post" | "comment" | "tag" | "product" | "order" | "job" => self.node(argument("id").unwrap()),
             _ => self.connection("Query", None, name, arguments),
         }
     }
@@ -147,10 +148,18 @@ impl Model {
                 let sold = sold.filter(|item| self.get("orders", item.int("order_id")).text("status") != "cancelled");
                 Thing::Leaf(sold.map(|item| item.int("quantity")).sum::<i64>().into())
             }
-            (_, "role" | "status") => Thing::Leaf(row.text(name).to_uppercase().into()),
+            (_, "role" | "status" | "state") => Thing::Leaf(row.text(name).to_uppercase().into()),
             (_, "createdAt") => time(row.get("created_at")),
             (_, "updatedAt") => time(row.get("updated_at")),
             (_, "publishedAt") => time(row.get("published_at")),
+            (_, "dueAt") => time(row.get("due_at")),
+            (_, "finishedAt") => time(row.get("finished_at")),
+            (_, "maxAttempts") => Thing::Leaf(row.get("max_attempts").clone()),
+            (_, "cancelRequested") => Thing::Leaf(row.get("cancel_requested").clone()),
+            (_, "progressTotal") => Thing::Leaf(row.get("progress_total").clone()),
+            ("Job", "kind" | "task" | "priority" | "attempt" | "worker" | "progress" | "report" | "error") => {
+                Thing::Leaf(row.get(name).clone())
+            }
             (_, "active" | "body" | "description" | "email" | "name" | "quantity" | "sku" | "stock" | "title") => {
                 Thing::Leaf(row.get(name).clone())
             }

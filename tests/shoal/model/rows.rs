@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::support::Database;
 
 /// The columns of each table.
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 9] = [
     ("users", "id email name role active created_at updated_at"),
     ("posts", "id author_id title body status published_at created_at updated_at"),
     ("comments", "id post_id author_id body created_at"),
@@ -18,6 +18,11 @@ const TABLES: [(&str, &str); 8] = [
     ("products", "id sku name description price_cents currency stock active created_at updated_at"),
     ("orders", "id user_id status total_cents currency created_at updated_at"),
     ("order_items", "id order_id product_id quantity unit_price_cents"),
+    (
+        "jobs",
+        "id kind task state priority due_at attempt max_attempts worker cancel_requested progress progress_total report error \
+         created_at finished_at",
+    ),
 ];
 
 /// A row: times as microseconds since 1970, the rest as JSON.
@@ -113,7 +118,7 @@ impl Row {
         for (column, value) in &mut row {
             if column.ends_with("_at") && !value.is_null() {
                 *value = DateTime::parse_from_rfc3339(value.as_str().unwrap()).unwrap().timestamp_micros().into();
-            } else if column == "active" {
+            } else if ["active", "cancel_requested"].contains(&column.as_str()) {
                 // SQLite has no booleans.
                 *value = (*value == Value::Bool(true) || *value == 1).into();
             }
@@ -122,7 +127,7 @@ impl Row {
     }
 }
 
-/// What the demo data has none of: every role and status, several currencies, ties, microseconds, names beyond ASCII.
+/// What the demo data has none of, with jobs that are not due: every role and status, several currencies, ties, microseconds, names beyond ASCII.
 /// Ids follow those of the demo data: 234 users, 300 posts, 37 tags, 4540 products, 841 orders.
 pub const MORE: &str = r#"
 insert into users (email, name, role, active, created_at, updated_at) values
@@ -172,4 +177,19 @@ insert into order_items (order_id, product_id, quantity, unit_price_cents) value
     (842, 4542, 2, 50), (843, 4542, 5, 50), (844, 4542, 100, 1), (845, 4542, 1, 1500), (846, 4543, 1, 5),
     (847, 4542, 1, 5), (848, 4542, 7, 1), (848, 4543, 7, 1), (849, 4544, 2147483647, 9007199254740993),
     (842, 4541, 1, 0), (842, 4541, 3, 0);
+insert into jobs (kind, task, state, priority, due_at, attempt, max_attempts, leased_until, worker, cancel_requested,
+    progress, progress_total, report, error, created_at, finished_at) values
+    ('retention', '{}', 'queued', 0, '9999-01-01T00:00:00+00:00', 0, 1, null, null, false, 0, null, null, null, '2020-01-01T00:00:00+00:00', null),
+    ('retention', '{"of":"😀"}', 'queued', -7, '9999-12-31T23:59:59.999999+00:00', 1, 5, null, 'w', false, 3, 4, null, 'it failed', '2020-01-01T00:00:00.000001+00:00', null),
+    ('retention', '{}', 'running', 7, '2020-01-01T00:00:00+00:00', 2, 5, '9999-01-01T00:00:00+00:00', 'w', true, 3, 9007199254740993, null, 'again', '2020-01-01T00:00:00+00:00', null),
+    ('retention', '{}', 'running', 0, '2020-01-01T00:00:00+00:00', 1, 5, '9999-01-01T00:00:00+00:00', 'v', false, 0, null, null, null, '2020-01-01T00:00:00+00:00', null),
+    ('retention', '{}', 'done', 0, '2020-01-01T00:00:00+00:00', 1, 5, null, 'v', false, 4, 4, '{"rows":4}', null, '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01.5+00:00'),
+    ('mail', '{}', 'done', 0, '2020-01-01T00:00:00+00:00', 1, 5, null, 'v', false, 0, null, null, null, '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01+00:00'),
+    ('mail', '{}', 'dead', 0, '2020-01-01T00:00:00+00:00', 5, 5, null, 'v', false, 0, null, null, 'nobody "there"', '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01+00:00'),
+    ('mail', '{}', 'dead', 0, '2020-01-01T00:00:00+00:00', 5, 5, null, 'v', false, 0, null, null, '', '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01+00:00'),
+    ('mail', '{}', 'cancelled', 0, '2020-01-01T00:00:00+00:00', 0, 5, null, null, false, 0, null, null, null, '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01+00:00'),
+    ('Mail', '{}', 'queued', 0, '2020-01-01T00:00:00+00:00', 0, 5, null, null, false, 0, null, null, null, '2020-01-01T00:00:00+00:00', null),
+    ('', '{}', 'queued', 0, '2020-01-01T00:00:00+00:00', 0, 5, null, null, false, 0, null, null, null, '2020-01-01T00:00:00+00:00', null),
+    ('retention', '{}', 'cancelled', 0, '2020-01-01T00:00:00+00:00', 1, 5, null, 'v', true, 1, 2, null, null, '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01+00:00'),
+    ('retention', '{}', 'done', 0, '2020-01-01T00:00:00+00:00', 1, 5, null, 'v', false, 0, 0, 'null', null, '2020-01-01T00:00:00+00:00', '2020-01-01T00:00:01+00:00');
 "#;

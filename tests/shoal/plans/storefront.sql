@@ -23,6 +23,14 @@ create temporary table indexes as
 select i.indexrelid::regclass as name, pg_get_indexdef(i.indexrelid) as definition
 from pg_index i join pg_class c on c.oid = i.indrelid
 where c.relnamespace = 'public'::regnamespace and not exists (select from pg_constraint where conindid = i.indexrelid);
+-- Mails, many of which nobody took, and among them a time of another kind, which failed seldom.
+insert into jobs (kind, task, state, max_attempts, attempt, finished_at)
+select case when n / 5000 = 14 then 'retention' else 'mail' end, '{}',
+       case when n > 149980 then 'queued' when n / 5000 <> 14 and n % 4 = 0 or n / 5000 = 14 and n % 1000 = 7 then 'dead'
+            when n % 10000 = 9 then 'cancelled' else 'done' end,
+       20, 1, case when n <= 149980 then now() end
+from generate_series(1, 150000) n;
+
 do $$ declare index record; begin
     for index in select * from indexes loop execute 'drop index ' || index.name; end loop;
 end $$;
@@ -88,6 +96,14 @@ from generate_series(1, 420000) n;
 insert into product_buyers (product_id, user_id, item_id)
 select i.product_id, o.user_id, max(i.id) from order_items i join orders o on o.id = i.order_id
 where o.status <> 'cancelled' group by 1, 2 order by 1, 2;
+
+-- Mostly mails that were sent; the few that were not, and what was cleared away each night, lie far apart.
+insert into jobs (kind, task, state, max_attempts, attempt, finished_at)
+select case when n % 1500 = 0 then 'retention' else 'mail' end, '{}',
+       case when n > 149980 then 'queued' when n % 3000 = 7 or n % 30000 = 0 then 'dead'
+            when n % 10000 = 9 then 'cancelled' else 'done' end,
+       20, 1, case when n <= 149980 then now() end
+from generate_series(1, 150000) n;
 
 do $$ declare index record; begin
     for index in select * from indexes loop execute index.definition; end loop;

@@ -84,6 +84,8 @@ impl Values {
             ("OrderFilter" | "RelatedOrderFilter", "status") => vec![json!("DELIVERED"), json!("PENDING")],
             (_, "role") => vec![json!("CUSTOMER"), json!("ADMIN")],
             (_, "active") => vec![json!(true), json!(false), Value::Null],
+            ("JobFilter", "kind") => vec![json!("mail"), json!("retention")],
+            ("JobFilter", "state") => vec![json!("DEAD"), json!("CANCELLED")],
             ("UserFilter", "namePrefix") => vec![json!(name[..1]), json!(name)],
             ("TagFilter", "namePrefix") => vec![json!(""), json!("tag-1")],
             (_, "emailPrefix") => vec![json!("U"), json!("u77")],

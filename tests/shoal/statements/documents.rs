@@ -38,7 +38,7 @@ const VALUES: [(&str, &str); 5] = [
 const ANY: [&str; 2] = ["Node", "_Entity"];
 
 /// Filters and orders that an index serves together; all rows of the carousel match each.
-const ARGUMENTS: [(&str, &[&str]); 15] = [
+const ARGUMENTS: [(&str, &[&str]); 16] = [
     (
         "Query.users",
         &["orderBy: NAME_ASC", "orderBy: EMAIL_DESC", "filter: {role: CUSTOMER}", "filter: {emailPrefix: \"U\"}"],
@@ -58,6 +58,7 @@ const ARGUMENTS: [(&str, &[&str]); 15] = [
         &["orderBy: PRICE_DESC", "filter: {active: null}, orderBy: ID_ASC", "filter: {price: {minCents: 0}}"],
     ),
     ("Query.orders", &["orderBy: CREATED_AT_ASC", "filter: {createdAt: {from: \"2000-01-01T00:00:00Z\"}}"]),
+    ("Query.jobs", &["orderBy: ID_ASC", "filter: {kind: \"mail\", state: DEAD}"]),
     ("User.posts", &["orderBy: CREATED_AT_ASC", "filter: {status: PUBLISHED}"]),
     ("User.comments", &["orderBy: CREATED_AT_ASC", "filter: {createdAt: {from: \"2000-01-01T00:00:00Z\"}}"]),
     ("User.orders", &["orderBy: CREATED_AT_ASC", "filter: {createdAt: {from: \"2000-01-01T00:00:00Z\"}}"]),
@@ -271,7 +272,7 @@ struct LookUp {
 
 impl LookUp {
     fn new(field: &Field, choice: &Choice) -> Self {
-        const TYPES: [&str; 7] = ["User", "Post", "Comment", "Tag", "Product", "Order", "OrderItem"];
+        const TYPES: [&str; 8] = ["User", "Post", "Comment", "Tag", "Product", "Order", "OrderItem", "Job"];
         let [_, by, key, many] = choice.forms.map(usize::from);
         let key = 1 + (key % 30) as i64;
         let count = if ["nodes", "_entities"].contains(&field.name.as_str()) { 1 + many % 3 } else { 1 };

@@ -84,6 +84,7 @@ fn rows(place: &Place) -> String {
         ),
         ("orders", "user_id, status, total_cents, currency, created_at", format!("{HUB}, 'paid', 1, 'USD', '{time}'")),
         ("order_items", "order_id, product_id, quantity, unit_price_cents", format!("{HUB}, {HUB}0, 1, 1")),
+        ("jobs", "kind, task, max_attempts", "'nobody''s', '{}', 1".to_owned()),
     ] {
         writeln!(sql, "insert into {table} (id, {columns}) values ({id}, {values});").unwrap();
     }

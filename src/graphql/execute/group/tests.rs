@@ -16,13 +16,18 @@ use crate::data::scalar::Scalar;
 
 static UPDATED: LazyLock<Topic> = LazyLock::new(|| Topic::updated::<user::Model>("updated"));
 
+/// Nothing happens after this position.
+const END: u64 = 1_000_000;
+
 /// Shows the position of each event; the rows of odd positions are gone.
 struct Counted(Arc<AtomicUsize>);
 
 impl Show for Counted {
-    async fn show(&self, event: &Event) -> Option<Response> {
+    async fn show(&self, event: &Event) -> Seen {
         self.0.fetch_add(1, Ordering::Relaxed);
-        event.position.0.is_multiple_of(2).then(|| Response::new(Value::from(event.position.0)))
+        let position = event.position.0;
+        let response = position.is_multiple_of(2).then(|| Response::new(Value::from(position)));
+        Seen { response, is_end: position >= END }
     }
 }
 
@@ -130,4 +135,23 @@ async fn a_group_ends_with_its_last_subscriber() {
     stage.happen(6);
     assert_eq!(next(&mut again).await, r#"{"data":6}"#);
     assert_eq!(stage.shown.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn after_the_last_event_it_ends_without_an_error() {
+    let stage = Stage::new(9, 9);
+    let mut subscribed = [stage.join(1).unwrap(), stage.join(1).unwrap()];
+    stage.happen(2);
+    stage.happen(END);
+    // It comes too late.
+    stage.happen(END + 2);
+    for subscribed in &mut subscribed {
+        assert!(next(subscribed).await.contains(":2"));
+        assert!(next(subscribed).await.contains(&END.to_string()));
+        assert!(subscribed.next().await.is_none());
+    }
+    // Who comes now begins anew, also where the last row is gone.
+    let mut later = stage.join(1).unwrap();
+    stage.happen(END + 1);
+    assert!(later.next().await.is_none());
 }
