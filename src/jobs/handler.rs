@@ -2,8 +2,9 @@
 
 use entity::{job, user};
 
-use super::{Settings, exhaust, write};
+use super::{Settings, exhaust, import, write};
 use crate::data::write::Writes;
+use crate::domain::import::upload::PurgeUploads;
 use crate::domain::job::operate::{ForgetKeys, PurgeJobs};
 use crate::domain::job::recall::{RecallOrder, RecallUser, Recalled};
 use crate::domain::job::{OrderEvent, Task};
@@ -21,6 +22,8 @@ pub(super) enum Failure {
     /// Another attempt may do better.
     Again(String),
     Hopeless(String),
+    /// Somebody wants it to end.
+    Cancelled,
 }
 
 impl From<String> for Failure {
@@ -44,6 +47,7 @@ pub(super) async fn perform(means: &Means, job: &job::Model, task: &Task) -> Res
             let recalled = write(&means.writes, RecallOrder { order }).await?;
             send(means, job, recalled.map(|recalled| (of_order(event, &recalled), recalled.user))).await
         }
+        Task::ImportProducts { upload } => import::products(means, job, upload).await,
         Task::Retention => Ok(Some(retain(means).await?)),
     }
 }
@@ -92,6 +96,7 @@ fn of_order(event: OrderEvent, recalled: &Recalled) -> Letter {
 async fn retain(means: &Means) -> Result<String, String> {
     let older_than_ms = means.settings.keep_ms();
     let jobs = exhaust(&means.writes, |limit| PurgeJobs { older_than_ms, limit }).await?;
+    let uploads = exhaust(&means.writes, |limit| PurgeUploads { older_than_ms, limit }).await?;
     let keys = exhaust(&means.writes, |limit| ForgetKeys { older_than_ms, limit }).await?;
-    Ok(serde_json::json!({ "jobs": jobs, "idempotencyKeys": keys }).to_string())
+    Ok(serde_json::json!({ "jobs": jobs, "idempotencyKeys": keys, "uploads": uploads }).to_string())
 }

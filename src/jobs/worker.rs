@@ -200,6 +200,7 @@ impl Shared {
                 tracing::warn!(job = job.id, error, "a job failed for good");
                 Outcome::Hopeless(error)
             }
+            Ok(Err(Failure::Cancelled)) => Outcome::Cancelled,
             Err(_) => self.failed(attempt, "it took too long".to_owned()),
         }
     }

@@ -5,6 +5,7 @@
 
 mod check;
 mod comment;
+mod import;
 mod order;
 mod post;
 mod product;
@@ -27,6 +28,7 @@ pub struct Mutation(
     post::PostMutations,
     comment::CommentMutations,
     product::ProductMutations,
+    import::ImportMutations,
     order::OrderMutations,
 );
 
