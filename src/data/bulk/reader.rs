@@ -6,7 +6,7 @@ use super::records::{Raw, Records, Stop};
 use super::shape::{Column, Shape};
 use super::value::{Format, Value};
 
-/// Reads the rows of a file: [`fill`](Self::fill), then [`next`](Self::next) until there are no more, and so on.
+/// Reads the rows of a file: [`fill`](Self::fill), then [`next_row`](Self::next_row) until there are no more, and so on.
 pub struct Reader<'f> {
     file: &'f File,
     records: Records,
@@ -67,7 +67,7 @@ impl<'f> Reader<'f> {
     ///
     /// # Errors
     /// After one that [is of a row](Error::of_a_row) the next row can be read.
-    pub fn next(&mut self) -> Result<Option<Row<'_>>, Error> {
+    pub fn next_row(&mut self) -> Result<Option<Row<'_>>, Error> {
         let file = self.file;
         let Some(Raw { text, line, copy_line }) = self.records.next().map_err(|stop| blame(file, stop))? else {
             return Ok(None);

@@ -64,7 +64,7 @@ impl Sheet {
         let mut rows = 0;
         while reader.fill().await? {
             loop {
-                match reader.next() {
+                match reader.next_row() {
                     Ok(Some(_)) => rows += 1,
                     Ok(None) => break,
                     Err(error) if error.of_a_row().is_some() => rows += 1,

@@ -115,7 +115,7 @@ impl<'s> Batches<'s> {
         let mut batch = Batch { after: self.read, ..Batch::default() };
         let mut bytes = 0;
         while batch.good.len() + batch.bad.len() < most && bytes < BYTES_AT_ONCE {
-            let judged = match self.reader.next() {
+            let judged = match self.reader.next_row() {
                 Ok(Some(row)) => Some(judge(&row, &mut self.seen)),
                 Ok(None) => None,
                 Err(error) => match error.of_a_row() {
