@@ -8,6 +8,7 @@
 mod command;
 mod handler;
 mod held;
+mod import;
 mod schedule;
 pub mod settings;
 mod settle;

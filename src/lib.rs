@@ -15,7 +15,7 @@
 //!   telemetry  logs and metrics       progress  a bar for imports
 //!   http       GraphQL over HTTP, probes, metrics, GraphiQL from the binary
 //!     serve, activity   connections, each watched: bounded in number and in time       tls      of the server's own port
-//!     accept, params, body            what may come in      origins, address   from whose pages, and from where
+//!     accept, params, body, uploads   what may come in      origins, address   from whose pages, and from where
 //!     write, refusal, cache           what goes out         socket, sse, multipart, streams   subscriptions
 //!   graphql    the graph: one file for each resource, and
 //!     mutation    what can be changed, one file for each resource; all that is wrong with an input, at once
@@ -32,7 +32,8 @@
 //!     persisted   documents that a request only names: by their hash, or of a manifest
 //!     root        roots whose fields fail by themselves
 //!   jobs       runs what is to be done outside of requests: workers, leases, schedules, dead letters
-//!   domain     rules that span rows, each change a value; import
+//!   domain     rules that span rows, each change a value
+//!     import      files into all tables, or products from one that was sent: products, upsert, upload
 //!     user, post, product, order                             text      texts that keep their rules
 //!     job         what is to be done outside of requests, born in the transaction that causes it
 //!     refusal     why a rule forbids a change
@@ -53,7 +54,7 @@
 //!     position   places in a history, and the tokens that carry them
 //!     write      a transaction on the primary, once under its key, and who hears of it
 //!     hints      which rows may be worth a look, for whoever works on them, here and elsewhere
-//!     ledger     what a request cost          bulk       CSV into tables
+//!     ledger     what a request cost          bulk       CSV into tables, or read as a sheet
 //!     secret     URLs whose passwords, and texts, that never show     thread  work that no request may keep waiting
 //! ```
 //!

@@ -37,6 +37,7 @@ entities! {
     // What the server keeps for itself.
     own:
         job
+        upload
 }
 
 /// What a table is called and what its columns hold.

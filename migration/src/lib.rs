@@ -17,6 +17,7 @@ mod m20261125_000009_signing_keys;
 mod m20261126_000010_publication;
 mod m20261127_000011_jobs;
 mod m20261127_000012_jobs_told;
+mod m20261127_000013_uploads;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{MigrationTrait, async_trait::async_trait};
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             step!(m20261126_000010_publication),
             step!(m20261127_000011_jobs),
             step!(m20261127_000012_jobs_told),
+            step!(m20261127_000013_uploads),
         ]
     }
 }

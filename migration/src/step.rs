@@ -64,6 +64,8 @@ pub struct Dialect {
     pub now: &'static str,
     /// Collation that compares bytes: keyset cursors need an order that no locale changes.
     pub bytes: &'static str,
+    /// Type of bytes.
+    pub binary: &'static str,
     /// Condition that the column `currency` is three upper-case letters.
     pub currency: &'static str,
 }
@@ -81,6 +83,7 @@ impl Dialect {
         timestamp: "timestamptz",
         now: "current_timestamp",
         bytes: r#""C""#,
+        binary: "bytea",
         currency: "currency ~ '^[A-Z]{3}$'",
     };
 
@@ -91,6 +94,7 @@ impl Dialect {
         // %f always has three digits; sqlx would write none for a whole second.
         now: "(replace(strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), '.000+', '+'))",
         bytes: "binary",
+        binary: "blob",
         currency: "currency glob '[A-Z][A-Z][A-Z]'",
     };
 

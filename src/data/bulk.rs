@@ -20,18 +20,21 @@ mod reader;
 mod records;
 mod second_pass;
 mod shape;
+mod sheet;
 mod sqlite;
 mod value;
 
-use std::borrow::Cow;
 use std::io::{self, Cursor};
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::io::AsyncRead;
 
 pub use error::{Breach, Error, Flaw, HeaderFlaw, Rule};
 pub use progress::Progress;
+pub use reader::{Reader, Row};
+pub use sheet::{Known, Sheet};
 pub use value::Format;
 
 /// A table and how the fields of its columns are read. Columns it does not list are left to the database to read.
@@ -54,7 +57,7 @@ pub struct File {
 #[derive(Clone, Debug)]
 pub enum Content {
     Path(PathBuf),
-    Bytes(Cow<'static, [u8]>),
+    Bytes(Bytes),
 }
 
 /// What went into a table.

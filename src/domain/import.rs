@@ -3,10 +3,16 @@
 //! Promises that either all files are imported or none is changed, and that no file is passed over in silence: one
 //! that belongs to no table is an error, a table without a file is in the report. Existing rows are never changed.
 
+pub mod products;
+pub mod upload;
+pub mod upsert;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rust_embed::Embed;
 
 use crate::data::Databases;
@@ -130,11 +136,18 @@ fn demo_files() -> (Vec<File>, Vec<&'static str>) {
     for table in tables() {
         let name = file_name(&table);
         match Demo::get(&name) {
-            Some(file) => files.push(File { table, name, content: Content::Bytes(file.data) }),
+            Some(file) => files.push(File { table, name, content: Content::Bytes(bytes(file.data)) }),
             None => missing.push(table.name),
         }
     }
     (files, missing)
+}
+
+fn bytes(data: Cow<'static, [u8]>) -> Bytes {
+    match data {
+        Cow::Borrowed(data) => Bytes::from_static(data),
+        Cow::Owned(data) => data.into(),
+    }
 }
 
 fn file_name(table: &Table) -> String {

@@ -24,7 +24,9 @@ pub enum Task {
     Welcome { user: i64 },
     /// Writes to a customer what became of an order.
     TellOfOrder { order: i64, event: OrderEvent },
-    /// Removes what nobody needs any more: jobs that ended long ago, and keys of writes.
+    /// Makes products what a file says of them.
+    ImportProducts { upload: i64 },
+    /// Removes what nobody needs any more: jobs that ended long ago, keys of writes, and files.
     Retention,
 }
 
@@ -44,6 +46,7 @@ pub enum OrderEvent {
 pub enum Kind {
     Mail,
     Retention,
+    Import,
 }
 
 impl Record for job::Model {
@@ -56,13 +59,14 @@ impl Record for job::Model {
 }
 
 impl Kind {
-    pub const ALL: [Self; 2] = [Self::Mail, Self::Retention];
+    pub const ALL: [Self; 3] = [Self::Mail, Self::Retention, Self::Import];
 
     /// As it is stored and measured.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mail => "mail",
             Self::Retention => "retention",
+            Self::Import => "import",
         }
     }
 
@@ -75,7 +79,7 @@ impl Kind {
         match self {
             // With the pauses of the defaults some four days, after which senders of mail may give up: RFC 5321, 4.5.4.1.
             Self::Mail => 140,
-            Self::Retention => 5,
+            Self::Retention | Self::Import => 5,
         }
     }
 }
@@ -90,6 +94,7 @@ impl Task {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Welcome { .. } | Self::TellOfOrder { .. } => Kind::Mail,
+            Self::ImportProducts { .. } => Kind::Import,
             Self::Retention => Kind::Retention,
         }
     }
@@ -98,7 +103,18 @@ impl Task {
     fn unique_key(&self) -> Option<String> {
         match self {
             Self::Welcome { .. } | Self::TellOfOrder { .. } => None,
+            Self::ImportProducts { upload } => Some(format!("import:{upload}")),
             Self::Retention => Some("retention".to_owned()),
+        }
+    }
+
+    /// The lower, the sooner, among those of its kind.
+    fn priority(&self) -> i32 {
+        match self {
+            // Somebody sits and waits for them.
+            Self::Welcome { .. } | Self::TellOfOrder { event: OrderEvent::Placed, .. } => 0,
+            Self::TellOfOrder { .. } => 10,
+            Self::ImportProducts { .. } | Self::Retention => 0,
         }
     }
 
@@ -116,6 +132,7 @@ impl Task {
             kind: Set(self.kind().name().to_owned()),
             task: Set(task),
             unique_key: Set(self.unique_key()),
+            priority: Set(self.priority()),
             max_attempts: Set(self.kind().max_attempts()),
             ..Default::default()
         })

@@ -1,5 +1,7 @@
 //! Why a rule forbids a change, in words that a person can act on.
 
+use serde::{Deserialize, Serialize};
+
 use crate::data::Error;
 use crate::data::write::Refused;
 
@@ -27,7 +29,8 @@ pub struct Problem {
 }
 
 /// What is wrong, for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Code {
     Blank,
     TooLong,

@@ -68,7 +68,12 @@ impl Viewer {
     /// Identity is not configured: the server listens on loopback only, and all who reach it may do everything.
     pub const ANYBODY: Self = Self { role: user::Role::Admin, user: None };
 
-    /// Whose idempotency keys theirs are.
+    /// Whether what belongs to others is theirs, too.
+    pub fn is_admin(&self) -> bool {
+        self.role == user::Role::Admin
+    }
+
+    /// Whose idempotency keys, and files, theirs are.
     pub fn scope(&self) -> String {
         self.user.map_or_else(|| "anybody".to_owned(), |user| format!("user:{user}"))
     }

@@ -139,6 +139,15 @@ pub fn request_error(code: Code, message: impl Into<String>) -> ServerError {
     error
 }
 
+/// An error of the whole request, whose cause is for the log.
+pub fn failure(cause: &data::Error, request_id: &str) -> ServerError {
+    if !cause.is_clients() {
+        tracing::error!(request_id, ?cause, "a request failed");
+    }
+    let code = Code::of(cause);
+    request_error(code, code.text(cause))
+}
+
 /// The client has to wait for so long.
 pub fn rate_limited(wait: Duration) -> ServerError {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

@@ -3,6 +3,7 @@
 pub mod admission;
 mod group;
 mod subscribe;
+mod upload;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;

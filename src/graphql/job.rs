@@ -80,7 +80,7 @@ impl Job {
         id::encode::<Self>(self.0.id)
     }
 
-    /// What kind of work it is: mail, retention. Each kind has workers of its own.
+    /// What kind of work it is: mail, import, retention. Each kind has workers of its own.
     async fn kind(&self) -> &str {
         &self.0.kind
     }
@@ -175,7 +175,7 @@ pub enum JobState {
 /// Which jobs.
 #[derive(Debug, Default, InputObject)]
 pub struct JobFilter {
-    /// Only jobs of this kind: mail, retention.
+    /// Only jobs of this kind: mail, import, retention.
     kind: Option<String>,
     /// Only jobs in this state.
     state: Option<JobState>,

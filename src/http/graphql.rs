@@ -161,7 +161,7 @@ pub fn envelope(server: &Server, headers: &HeaderMap, address: SocketAddr, only_
     }
 }
 
-fn not_acceptable() -> Refusal {
+pub fn not_acceptable() -> Refusal {
     let message = "the answer is application/graphql-response+json or application/json";
     Refusal::new(StatusCode::NOT_ACCEPTABLE, Code::NotAcceptable, message)
 }

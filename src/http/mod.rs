@@ -23,6 +23,7 @@ mod socket;
 mod sse;
 mod streams;
 mod tls;
+mod uploads;
 mod write;
 
 use std::sync::Arc;
@@ -54,6 +55,7 @@ use origins::Origins;
 use serve::Listening;
 use socket::Sockets;
 use streams::Streams;
+use uploads::Uploads;
 
 /// Answers below this are not compressed: they fit in a packet anyway.
 const WORTH_COMPRESSING: u64 = 1024;
@@ -81,6 +83,7 @@ struct Server {
     origins: Origins,
     proxies: Proxies,
     limits: Limits,
+    uploads: Uploads,
     /// Whether there is GraphiQL.
     has_page: bool,
     cache: settings::Cache,
@@ -136,20 +139,17 @@ impl Face {
         let timeout = Duration::from_millis(settings.body_timeout_ms);
         let body = body::Limits { bytes: settings.max_body_bytes, timeout };
         let limits = Limits { body, batch: settings.max_batch };
+        let uploads = Uploads::new(body::Limits { bytes: settings.max_upload_bytes, timeout });
+        let files = uploads.limits;
         let (parts, origins, proxies) = (self.parts.clone(), self.origins.clone(), self.proxies.clone());
         let (has_page, cache) = (settings.graphiql, settings.cache);
-        let server = Server { parts, origins, proxies, limits, has_page, cache, sockets, streams };
-        let mut graphql = Router::new()
-            .route("/graphql", any(graphql::answer))
-            .route("/graphql/stream", any(streams::answer))
-            // What is not known is left to the handler, which says so in its own way.
-            .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
-            .layer(middleware::map_request(move |request| async move { body::bound(request, body) }));
-        if let Some(cors) = self.origins.layer() {
-            graphql = graphql.layer(cors).layer(middleware::from_fn(allow));
-        }
+        let server = Server { parts, origins, proxies, limits, uploads, has_page, cache, sockets, streams };
+        let graphql =
+            Router::new().route("/graphql", any(graphql::answer)).route("/graphql/stream", any(streams::answer));
+        let uploads = Router::new().route("/uploads", any(uploads::answer));
         let mut router = Router::new()
-            .merge(graphql)
+            .merge(self.open(graphql, body, graphql::ALLOW))
+            .merge(self.open(uploads, files, uploads::ALLOW))
             .route("/livez", get(probes::livez))
             .route("/readyz", get(probes::readyz))
             .route("/health", get(probes::health))
@@ -168,6 +168,30 @@ impl Face {
             .layer(middleware::from_fn(request_id::measure))
             .with_state(server)
     }
+
+    /// Routes that take bodies, from whoever's pages may ask.
+    fn open(&self, routes: Router<Server>, limits: body::Limits, methods: &'static str) -> Router<Server> {
+        let routes = routes
+            // What is not known is left to the handler, which says so in its own way.
+            .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
+            .layer(middleware::map_request(move |request| async move { body::bound(request, limits) }));
+        match self.origins.layer() {
+            Some(cors) => {
+                routes.layer(cors).layer(middleware::from_fn(move |request, next| allow(methods, request, next)))
+            }
+            None => routes,
+        }
+    }
+}
+
+/// Says which methods there are to whoever asks, even if it is a browser that asks for more.
+async fn allow(methods: &'static str, request: Request, next: Next) -> Response {
+    let is_asked = request.method() == Method::OPTIONS;
+    let mut response = next.run(request).await;
+    if is_asked {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+    }
+    response
 }
 
 /// Whether compression makes a body smaller and keeps nobody waiting: of a stream, each event would wait for the next.
@@ -177,16 +201,6 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bo
     (essence.starts_with("text/") && essence != "text/event-stream")
         || essence.ends_with("json")
         || essence.ends_with("javascript")
-}
-
-/// Says which methods there are to whoever asks, even if it is a browser that asks for more.
-async fn allow(request: Request, next: Next) -> Response {
-    let is_asked = request.method() == Method::OPTIONS;
-    let mut response = next.run(request).await;
-    if is_asked {
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(graphql::ALLOW));
-    }
-    response
 }
 
 /// No browser is to guess what a body might be.

@@ -129,11 +129,16 @@ impl Asked {
 /// # Errors
 /// For any other content type, or another charset than UTF-8.
 pub fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    check_media_type(headers, "application/json")
+}
+
+/// Refuses a body that is not of this type, or no UTF-8 by what it says.
+pub fn check_media_type(headers: &HeaderMap, wanted: &str) -> Result<(), Refusal> {
     let refusal = |message: &str| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType, message);
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
-    if !essence.trim().eq_ignore_ascii_case("application/json") {
-        return Err(refusal("the body must be application/json"));
+    if !essence.trim().eq_ignore_ascii_case(wanted) {
+        return Err(refusal(&format!("the body must be {wanted}")));
     }
     let charset = parameters
         .split(';')

@@ -25,6 +25,8 @@ pub struct Settings {
     pub max_header_bytes: usize,
     /// Largest request body, in bytes, as it is sent and as it is meant.
     pub max_body_bytes: usize,
+    /// Largest file that is sent, in bytes, as it is sent and as it is meant.
+    pub max_upload_bytes: usize,
     /// Most operations of a batch.
     pub max_batch: usize,
     /// How long the head of a request may take, in milliseconds.
@@ -71,6 +73,7 @@ impl Default for Settings {
             max_connections: 10_000,
             max_header_bytes: 32 << 10,
             max_body_bytes: 1 << 20,
+            max_upload_bytes: 16 << 20,
             max_batch: 10,
             header_timeout_ms: 10_000,
             body_timeout_ms: 30_000,

@@ -3,8 +3,9 @@
 use entity::job::{self, State};
 use entity::user;
 
-use super::{Settings, exhaust, write};
+use super::{Settings, exhaust, import, write};
 use crate::data::write::Writes;
+use crate::domain::import::upload::PurgeUploads;
 use crate::domain::job::operate::{ForgetKeys, PurgeJobs};
 use crate::domain::job::recall::{RecallOrder, RecallUser, Recalled};
 use crate::domain::job::{OrderEvent, Task};
@@ -22,6 +23,8 @@ pub(super) enum Failure {
     /// Another attempt may do better.
     Again(String),
     Hopeless(String),
+    /// Somebody wants it to end.
+    Cancelled,
 }
 
 impl From<String> for Failure {
@@ -45,6 +48,7 @@ pub(super) async fn perform(means: &Means, job: &job::Model, task: &Task) -> Res
             let recalled = write(&means.writes, RecallOrder { order }).await?;
             send(means, job, recalled.map(|recalled| (of_order(event, &recalled), recalled.user))).await
         }
+        Task::ImportProducts { upload } => import::products(means, job, upload).await,
         Task::Retention => Ok(Some(retain(means).await?)),
     }
 }
@@ -97,6 +101,7 @@ async fn retain(means: &Means) -> Result<String, String> {
     for state in [State::Done, State::Cancelled] {
         jobs += exhaust(&means.writes, |limit| PurgeJobs { state, older_than_ms, limit }).await?;
     }
+    let uploads = exhaust(&means.writes, |limit| PurgeUploads { older_than_ms, limit }).await?;
     let keys = exhaust(&means.writes, |limit| ForgetKeys { older_than_ms, limit }).await?;
-    Ok(serde_json::json!({ "jobs": jobs, "idempotencyKeys": keys }).to_string())
+    Ok(serde_json::json!({ "jobs": jobs, "idempotencyKeys": keys, "uploads": uploads }).to_string())
 }

@@ -24,7 +24,7 @@ pub struct Settings {
     pub max_backoff_ms: u64,
     /// How long jobs in work may take when a worker is told to stop, in milliseconds; then others run them again.
     pub drain_timeout_ms: u64,
-    /// How long jobs that are done or cancelled, and keys of writes, are kept, in days.
+    /// How long jobs that are done or cancelled, keys of writes, and files that were sent, are kept, in days.
     pub keep_days: u32,
     /// When what was kept for so long is removed: a cron expression, in UTC.
     pub retention: String,
@@ -36,6 +36,7 @@ pub struct Settings {
 pub struct Concurrency {
     pub mail: usize,
     pub retention: usize,
+    pub import: usize,
 }
 
 impl Concurrency {
@@ -43,6 +44,7 @@ impl Concurrency {
         let wanted = match kind {
             Kind::Mail => self.mail,
             Kind::Retention => self.retention,
+            Kind::Import => self.import,
         };
         wanted.clamp(1, 10_000)
     }
@@ -62,7 +64,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             in_server: InServer::Embedded,
-            concurrency: Concurrency { mail: 8, retention: 1 },
+            concurrency: Concurrency { mail: 8, retention: 1, import: 2 },
             poll_ms: 2_000,
             hint_ms: 100,
             lease_ms: 30_000,
@@ -81,6 +83,8 @@ impl Settings {
         match kind {
             Kind::Mail => Duration::from_secs(120),
             Kind::Retention => Duration::from_secs(600),
+            // What it has done until then stays: the next attempt goes on behind it.
+            Kind::Import => Duration::from_secs(3600),
         }
     }
 

@@ -203,6 +203,7 @@ impl Shared {
                 tracing::warn!(job = job.id, error, "a job failed for good");
                 Outcome::Hopeless(error)
             }
+            Ok(Err(Failure::Cancelled)) => Outcome::Cancelled,
             Err(_) => self.failed(attempt, tries, "it took too long".to_owned()),
         }
     }

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod graphql;
+mod import;
 mod mails;
 
 use std::process::{Child, Stdio};
@@ -113,7 +114,7 @@ async fn what_is_old_is_removed_when_its_time_comes(backend: Backend) {
     eventually("the job to be done", async || count("jobs where state = 'done' and report is not null").await != "0")
         .await;
     let report = "select report from jobs where report is not null order by id limit 1";
-    assert_eq!(database.text(report).await.unwrap(), r#"{"idempotencyKeys":1,"jobs":1}"#);
+    assert_eq!(database.text(report).await.unwrap(), r#"{"idempotencyKeys":1,"jobs":1,"uploads":0}"#);
 }
 
 /// It is not tried again, and holds up nobody.
@@ -284,7 +285,7 @@ async fn operators_see_and_change_what_waits() {
         (&["show", &id][..], "there is no such Job"),
         (&["retry", &id], "there is no such Job"),
         (&["list", "--state", "lost"], "there is no state lost: there are queued, running"),
-        (&["list", "--kind", "lost"], "there is no kind lost: there are mail, retention"),
+        (&["list", "--kind", "lost"], "there is no kind lost: there are mail, retention, import"),
         (&["add", "lost"], "there is no task lost: there are retention"),
     ] {
         let (done, text) = jobs(&database, wrong);

@@ -35,4 +35,5 @@ mod shop;
 mod smoke;
 mod statements;
 mod subscriptions;
+mod uploads;
 mod walks;

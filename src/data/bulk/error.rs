@@ -29,6 +29,26 @@ pub enum Error {
     Database(#[from] sqlx::Error),
 }
 
+impl Error {
+    /// The line of the one row that cannot be read, and in which column, if that is what is wrong.
+    pub fn of_a_row(&self) -> Option<(u64, Option<&str>)> {
+        match self {
+            Self::Malformed { line, flaw: Flaw::Ragged { .. }, .. } => Some((*line, None)),
+            Self::BadValue { line, column, .. } => Some((*line, Some(column))),
+            _ => None,
+        }
+    }
+
+    /// What is wrong, without saying where.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Malformed { flaw, .. } => flaw.to_string(),
+            Self::BadValue { value, expected, .. } => format!("{} is not {expected}", Quoted(value)),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// What is wrong with a header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderFlaw {
@@ -36,6 +56,9 @@ pub enum HeaderFlaw {
     Empty,
     #[error("{table} has no column {}; it has {}", Quoted(.column), .known.join(", "))]
     Unknown { table: &'static str, column: String, known: Vec<String> },
+    /// A column of the table that a file must not have.
+    #[error("the column {column} is not for files to fill: leave it out")]
+    Kept { column: String },
     #[error("the column {column} is named twice")]
     Duplicate { column: String },
     #[error("{table} cannot do without the column{} {}", plural(.columns), .columns.join(", "))]

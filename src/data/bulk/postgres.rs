@@ -106,7 +106,7 @@ async fn feed(
             return Ok(bytes);
         }
         rows = 0;
-        while reader.next()?.is_some() {
+        while reader.next_row()?.is_some() {
             rows += 1;
         }
     }

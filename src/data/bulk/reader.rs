@@ -6,7 +6,8 @@ use super::records::{Raw, Records, Stop};
 use super::shape::{Column, Shape};
 use super::value::{Format, Value};
 
-pub(super) struct Reader<'f> {
+/// Reads the rows of a file: [`fill`](Self::fill), then [`next_row`](Self::next_row) until there are no more, and so on.
+pub struct Reader<'f> {
     file: &'f File,
     records: Records,
     /// The file's columns, in its order.
@@ -25,10 +26,10 @@ struct Field {
 }
 
 /// A record whose fields all are values of their columns.
-pub(super) struct Row<'a> {
+pub struct Row<'a> {
     pub line: u64,
     /// What COPY calls its line.
-    pub copy_line: u64,
+    pub(super) copy_line: u64,
     columns: &'a [Column],
     text: &'a str,
     fields: &'a [Field],
@@ -36,7 +37,7 @@ pub(super) struct Row<'a> {
 
 impl<'f> Reader<'f> {
     /// Opens a file and checks its header against the table.
-    pub async fn open(file: &'f File, shape: &Shape) -> Result<Self, Error> {
+    pub(super) async fn open(file: &'f File, shape: &Shape) -> Result<Self, Error> {
         let records = Records::new(file.open().await?);
         let mut reader = Self { file, records, columns: Vec::new(), text: String::new(), fields: Vec::new() };
         let flaw = |flaw| Error::Header { file: file.name.clone(), flaw };
@@ -53,7 +54,7 @@ impl<'f> Reader<'f> {
         Ok(reader)
     }
 
-    pub fn columns(&self) -> &[Column] {
+    pub(super) fn columns(&self) -> &[Column] {
         &self.columns
     }
 
@@ -63,7 +64,10 @@ impl<'f> Reader<'f> {
     }
 
     /// The next row, or nothing when more must be read.
-    pub fn next(&mut self) -> Result<Option<Row<'_>>, Error> {
+    ///
+    /// # Errors
+    /// After one that [is of a row](Error::of_a_row) the next row can be read.
+    pub fn next_row(&mut self) -> Result<Option<Row<'_>>, Error> {
         let file = self.file;
         let Some(Raw { text, line, copy_line }) = self.records.next().map_err(|stop| blame(file, stop))? else {
             return Ok(None);
@@ -88,14 +92,14 @@ impl<'f> Reader<'f> {
     }
 
     /// The bytes of the rows handed out since the last [`Self::fill`], at first with the header.
-    pub fn passed(&self) -> &[u8] {
+    pub(super) fn passed(&self) -> &[u8] {
         self.records.passed()
     }
 }
 
 impl<'a> Row<'a> {
     /// The values in the file's order; nothing in place of a bad one.
-    pub fn values(&self) -> impl Iterator<Item = Option<Value<'a>>> + use<'a> {
+    pub(super) fn values(&self) -> impl Iterator<Item = Option<Value<'a>>> + use<'a> {
         let text = self.text;
         self.columns.iter().zip(self.fields).map(move |(column, field)| read(column, field, text))
     }
@@ -106,8 +110,29 @@ impl<'a> Row<'a> {
         (!is_null(column, field)).then(|| &self.text[field.start..field.end])
     }
 
+    /// The number in a column; nothing if the file has no such column, or it has no numbers.
+    pub fn int(&self, name: &str) -> Option<i64> {
+        match self.value(name)? {
+            Value::Int(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// What a column of booleans says; nothing if the file has no such column.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        match self.value(name)? {
+            Value::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<Value<'a>> {
+        let (column, field) = self.columns.iter().zip(self.fields).find(|(column, _)| column.name == name)?;
+        read(column, field, self.text)
+    }
+
     /// Whether a column has the value that the database prints like this.
-    pub fn holds(&self, name: &str, printed: &str) -> bool {
+    pub(super) fn holds(&self, name: &str, printed: &str) -> bool {
         let Some(column) = self.columns.iter().find(|column| column.name == name) else {
             return false;
         };

@@ -14,7 +14,7 @@ pub(super) async fn find<T>(file: &File, shape: &Shape, pick: impl Fn(&Row<'_>) 
 async fn search<T>(file: &File, shape: &Shape, pick: impl Fn(&Row<'_>) -> Option<T>) -> Result<Option<T>, Error> {
     let mut reader = Reader::open(file, shape).await?;
     while reader.fill().await? {
-        while let Some(row) = reader.next()? {
+        while let Some(row) = reader.next_row()? {
             if let Some(found) = pick(&row) {
                 return Ok(Some(found));
             }

@@ -95,7 +95,7 @@ async fn insert(
         if !reader.fill().await? {
             break;
         }
-        while let Some(row) = reader.next()? {
+        while let Some(row) = reader.next_row()? {
             batch.add(&row)?;
             if batch.rows == most || batch.bytes > BYTES {
                 target.insert(std::mem::take(&mut batch)).await?;

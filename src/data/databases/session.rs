@@ -35,6 +35,7 @@ fn arguments(values: &[Value]) -> Result<PgArguments, sqlx::error::BoxDynError> 
             Value::Int(value) => arguments.add(value)?,
             Value::BigInt(value) => arguments.add(value)?,
             Value::String(value) => arguments.add(value)?,
+            Value::Bytes(value) => arguments.add(value)?,
             Value::ChronoDateTimeUtc(value) => arguments.add(value)?,
             Value::Array(kind, Some(values)) => array(&mut arguments, kind, values)?,
             other => return Err(format!("no statement has a parameter like {other:?}").into()),

@@ -57,17 +57,23 @@ pub(super) fn select<R: Record>(dialect: Dialect, keys: Vec<R::Key>, hold: Hold)
     let key = Quoted(record::key_column::<R>());
     sql.push(format_args!("{key}")).is_any_of(keys.into_iter().map(Into::into));
     sql.push(format_args!(" order by {key}"));
-    // SQLite has one writer at a time.
-    if dialect == Dialect::Postgres {
-        sql.push(match hold {
-            Hold::Nothing => "",
-            Hold::Existence => " for key share",
-            Hold::Row => " for no key update",
-            Hold::All => " for update",
-            Hold::Free => " for no key update skip locked",
-        });
-    }
+    sql.hold(hold);
     sql
+}
+
+impl Sql {
+    fn hold(&mut self, hold: Hold) {
+        // SQLite has one writer at a time.
+        if self.dialect == Dialect::Postgres {
+            self.push(match hold {
+                Hold::Nothing => "",
+                Hold::Existence => " for key share",
+                Hold::Row => " for no key update",
+                Hold::All => " for update",
+                Hold::Free => " for no key update skip locked",
+            });
+        }
+    }
 }
 
 /// The first rows that meet all conditions and that nobody holds.
@@ -127,12 +133,24 @@ pub(super) fn children<R: Record>(dialect: Dialect, column: Column<R>, parent: i
     sql
 }
 
-pub(super) fn by_texts<R: Record>(dialect: Dialect, column: Column<R>, values: Vec<String>) -> Sql {
+pub(super) fn by_texts<R: Record>(dialect: Dialect, column: Column<R>, values: Vec<String>, hold: Hold) -> Sql {
     let mut sql = Sql::new(dialect);
     sql.push("select ");
     write_columns::<R>(&mut sql, "");
     sql.push(format_args!(" from {} where {}", Quoted(record::table::<R>()), Quoted(column.as_str())));
     sql.bytewise().is_any_of(values.into_iter().map(Scalar::Text));
+    sql.push(format_args!(" order by {}", Quoted(record::key_column::<R>())));
+    sql.hold(hold);
+    sql
+}
+
+/// One column of rows, as `value`, with their keys as `key`.
+pub(super) fn column<R: Record>(dialect: Dialect, column: Column<R>, keys: Vec<R::Key>) -> Sql {
+    let mut sql = Sql::new(dialect);
+    let key = Quoted(record::key_column::<R>());
+    sql.push(format_args!("select {key} as key, {} as value", Quoted(column.as_str())));
+    sql.push(format_args!(" from {} where {key}", Quoted(record::table::<R>())));
+    sql.is_any_of(keys.into_iter().map(Into::into));
     sql
 }
 
@@ -238,6 +256,38 @@ pub(super) fn add<R: Record>(dialect: Dialect, column: Column<R>, amounts: &[(i6
         row
     };
     sql.push(" from ").rows_table(amounts.iter().map(row).collect(), if is_dated { 3 } else { 2 });
+    sql.push(format_args!(" where {table}.{} = v.c1", Quoted(record::key_column::<R>())));
+    returning::<R>(&mut sql);
+    sql
+}
+
+/// Gives each row columns of its own: all name the same ones. `updated_at` moves on as with [`update`].
+pub(super) fn update_each<R: Record<Key = i64>>(dialect: Dialect, rows: Vec<(i64, &Image, Assignments)>) -> Sql {
+    let mut sql = Sql::new(dialect);
+    let table = Quoted(record::table::<R>());
+    sql.push(format_args!("update {table} set "));
+    let names = rows.first().map_or(&[][..], |(_, _, columns)| &columns.0).iter().map(|(name, _)| *name);
+    let mut width = 1;
+    for name in names {
+        let comma = if width == 1 { "" } else { ", " };
+        width += 1;
+        sql.push(format_args!("{comma}{} = v.c{width}", Quoted(name)));
+    }
+    let is_dated = record::columns::<R>().any(|name| name == UPDATED_AT);
+    if is_dated {
+        let (now, latest) = (dialect.now(), dialect.latest());
+        width += 1;
+        sql.push(format_args!(", {} = {latest}({now}, v.c{width})", Quoted(UPDATED_AT)));
+    }
+    let row = |(key, old, columns): (i64, &Image, Assignments)| {
+        let updated = match old.get(UPDATED_AT) {
+            Some(Scalar::Time(updated)) => Some(Scalar::Time(updated + 1).bind()),
+            _ => None,
+        };
+        let columns = columns.0.into_iter().map(|(_, value)| value);
+        std::iter::once(Scalar::Int(key).bind()).chain(columns).chain(updated).collect()
+    };
+    sql.push(" from ").rows_table(rows.into_iter().map(row).collect(), width);
     sql.push(format_args!(" where {table}.{} = v.c1", Quoted(record::key_column::<R>())));
     returning::<R>(&mut sql);
     sql

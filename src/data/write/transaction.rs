@@ -3,6 +3,8 @@
 //! Promises that a row is changed only after it was locked, so that what was decided about it still holds, and that
 //! every change is remembered for whoever hears of the commit.
 
+mod many;
+
 use std::collections::HashMap;
 use std::ops::Deref;
 
@@ -187,7 +189,7 @@ impl Transaction {
         if inserted.len() == values.len() {
             return Ok(inserted.into_iter().map(Locked::into_row).collect());
         }
-        let found = self.query(statements::by_texts::<R>(self.dialect, column, values)).await?;
+        let found = self.query(statements::by_texts::<R>(self.dialect, column, values, Hold::Nothing)).await?;
         Ok(read::<R>(&found)?.into_iter().map(Locked::into_row).collect())
     }
 

@@ -73,7 +73,7 @@ impl Attempt {
     }
 
     /// Whether this attempt is still what runs.
-    fn holds(self, row: &job::Model) -> bool {
+    pub(in crate::domain) fn holds(self, row: &job::Model) -> bool {
         row.state == State::Running && row.attempt == self.number
     }
 }
@@ -261,6 +261,6 @@ fn later(now: DateTime<Utc>, millis: u64) -> DateTime<Utc> {
 }
 
 /// So many milliseconds, or as many as a time can be added.
-pub(super) fn span(millis: u64) -> TimeDelta {
+pub(in crate::domain) fn span(millis: u64) -> TimeDelta {
     TimeDelta::milliseconds(i64::try_from(millis).unwrap_or(i64::MAX / 1_000_000))
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod comment;
+mod import;
 mod job;
 mod order;
 mod post;
@@ -28,6 +29,7 @@ pub struct Mutation(
     post::PostMutations,
     comment::CommentMutations,
     product::ProductMutations,
+    import::ImportMutations,
     order::OrderMutations,
     job::JobMutations,
 );

@@ -52,6 +52,9 @@ pub async fn change(shop: &mut Shop) {
     assert_eq!(shop.failed("updateProduct", json!({ "id": object("Product", 99) })).await, "NOT_FOUND");
 
     stock(shop, &tulip["id"]).await;
+    let file = crate::uploads::sent(&shop.app, "sku,name,price_cents,currency\nF-1,Fern,1,EUR\n").await;
+    let payload = shop.done("importProducts", json!({ "uploadId": file }), "jobId").await;
+    assert!(payload["jobId"].is_string());
 }
 
 async fn stock(shop: &mut Shop, id: &Value) {

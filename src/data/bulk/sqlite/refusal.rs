@@ -30,7 +30,7 @@ async fn retry(connection: &mut SqliteConnection, file: &File, shape: &Shape, do
     let single = statement(file, reader.columns(), 1);
     let mut seen = 0;
     while reader.fill().await? {
-        while let Some(row) = reader.next()? {
+        while let Some(row) = reader.next_row()? {
             seen += 1;
             if seen <= done {
                 continue;
