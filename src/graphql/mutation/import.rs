@@ -52,6 +52,6 @@ struct ImportProductsPayload {
 impl From<Answer<i64, i64>> for ImportProductsPayload {
     fn from(answer: Answer<i64, i64>) -> Self {
         let (job, user_errors) = answer.split();
-        Self { job_id: job.map(|job| id::encode::<Job>(job)), user_errors }
+        Self { job_id: job.map(id::encode::<Job>), user_errors }
     }
 }
