@@ -141,7 +141,8 @@ async fn lost_servers_are_answered_for_by_others_until_none_is_left() {
     gate.close().await;
     let (code, message) = app.refusal(POSTS, json!({})).await;
     assert_eq!((code.as_str(), message.as_str()), ("UNAVAILABLE", "the data cannot be reached at the moment"));
-    assert_eq!(app.get("/readyz").await.status(), 503);
+    // It is looked at now and then.
+    eventually("it to be unready", async || app.get("/readyz").await.status() == 503).await;
     let response = app.get("/health").await;
     assert_eq!(response.status(), 503);
     assert_eq!(response.json::<Value>().await.unwrap()["state"], "no database");

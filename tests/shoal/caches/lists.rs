@@ -28,7 +28,7 @@ fn selection(graph: &Graph, list: &Connection) -> String {
 /// So many steps fill the shop before anything is looked at: of empty lists nothing can be wrong.
 const RUN_IN: usize = 200;
 /// What changes nothing that is kept.
-const OF_JOBS: [&str; 2] = ["retryJob", "cancelJob"];
+const OF_JOBS: [&str; 3] = ["retryJob", "cancelJob", "importProducts"];
 
 /// Fields that are read by the key of their row.
 const BY_KEY: [&str; 2] = ["body", "description"];

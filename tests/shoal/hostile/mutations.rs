@@ -43,6 +43,7 @@ fn right(graph: &Graph, mutation: &str, field: &Input) -> String {
                 ("stock", "Product"),
                 ("order", "Order"),
                 ("job", "Job"),
+                ("upload", "Upload"),
             ]);
             let words = format!("{name} {mutation}").to_lowercase();
             let kinds: Vec<_> = named.filter(|(word, _)| words.contains(word)).collect();

@@ -57,7 +57,7 @@ async fn they_are_listed_newest_first_by_kind_and_state(backend: Backend) {
     assert_eq!(keys(&page("(filter: { kind: \"retention\" })").await), ids([3]));
     assert_eq!(keys(&page("(filter: { state: RUNNING })").await), ids([]));
     let unknown = app.refusal("{ jobs(filter: { kind: \"Mail\" }) { totalCount } }", json!({})).await;
-    assert_eq!(unknown, ("BAD_USER_INPUT".into(), "there is no such kind: there are mail, retention".into()));
+    assert_eq!(unknown, ("BAD_USER_INPUT".into(), "there is no such kind: there are mail, retention, import".into()));
 
     let first = page("(first: 2, filter: { kind: \"mail\", state: DEAD })").await;
     assert_eq!((keys(&first), &first["totalCount"]), (ids([6, 4]), &json!(3)));
