@@ -24,7 +24,7 @@ use crate::data::write::{CountChanges, Writes};
 use crate::graphql::execute::admission::Admission;
 use crate::graphql::execute::{Executor, Means};
 use crate::graphql::persisted::{self, Manifest, Named, Trust};
-use crate::http::{self, Face, Parts};
+use crate::http::{self, Face, Parts, Sight};
 use crate::jobs::Monitor;
 use crate::mail::Mailer;
 use crate::{domain, graphql, telemetry};
@@ -81,20 +81,19 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     };
     let (stop, stopping) = watch::channel(false);
     let worker = work::beside(&config, (means.writes.clone(), mailer), &hints, &stopping)?;
-    let parts = Parts {
-        queue: Monitor::new(means.writes.clone()),
-        executor: Executor::new(means, config.graphql.clone(), &config.subscriptions),
+    let sight = Sight {
         databases: databases.clone(),
-        cache,
+        far: cache.far().cloned(),
+        cache: Some(cache),
         feed,
-        subscriptions: config.subscriptions.clone(),
+        queue: Monitor::new(means.writes.clone()),
         metrics: metrics.clone(),
         stopping,
     };
+    let executor = Executor::new(means, config.graphql.clone(), &config.subscriptions);
+    let parts = Parts { executor, subscriptions: config.subscriptions.clone(), sight };
     let face = Face::new(config.http.clone(), parts)?;
-    let listener = TcpListener::bind(config.http.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", config.http.listen))?;
+    let listener = listen(config.http.listen).await?;
     greet(&config, listener.local_addr()?);
     tokio::spawn(telemetry::upkeep(metrics));
     let told = told_to_stop()?;
@@ -158,6 +157,10 @@ fn named(config: &Config, far: Option<Far>, prefix: &str) -> Result<Named, Failu
     }
     let texts = Texts::new(far, &format!("{prefix}:document"), config.graphql.document_cache_bytes);
     Ok(Named::new(&config.documents, manifest, texts))
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}").into())
 }
 
 /// Until there is identity, whoever reaches the server may do everything.

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{Failure, embedded, migrate, prefix, told_to_stop};
+use super::{Failure, embedded, listen, migrate, prefix, told_to_stop};
 use crate::config::Config;
 use crate::data::Databases;
 use crate::data::cache::Far;
 use crate::data::hints::Hints;
 use crate::data::write::{CountChanges, Writes};
+use crate::http::{self, Sight};
 use crate::jobs::settings::InServer;
-use crate::jobs::{self, Order, Schedules, Worker};
+use crate::jobs::{self, Monitor, Order, Schedules, Worker};
 use crate::mail::Mailer;
 use crate::telemetry;
 
@@ -21,9 +22,9 @@ pub(super) fn hints(far: Option<Far>, prefix: &str) -> Hints {
 }
 
 /// What writes in a process without caches.
-fn writes(config: &Config, databases: &Databases) -> Result<(Writes, Hints), Failure> {
-    let hints = hints(Far::open(&config.redis)?, &prefix(config));
-    Ok((Writes::new(databases.clone(), Arc::new((hints.clone(), CountChanges))), hints))
+fn writes(config: &Config, databases: &Databases, far: Option<Far>) -> (Writes, Hints) {
+    let hints = hints(far, &prefix(config));
+    (Writes::new(databases.clone(), Arc::new((hints.clone(), CountChanges))), hints)
 }
 
 /// The worker of a server, if it is to have one.
@@ -54,18 +55,43 @@ pub(super) fn beside(
 /// When a part cannot start: a database that is behind or in use by another process.
 pub async fn work(config: Config) -> Result<(), Failure> {
     telemetry::log(&config.log)?;
+    let metrics = telemetry::metrics()?;
     let _lock = embedded::Lock::of(&config)?;
     migrate::ensure(&config, false).await?;
     let mailer = Mailer::new(&config.mail, &config.database.data_dir)?;
     let databases = Databases::open(&config.database).await?;
     databases.watch(&config.token).await?;
-    let (writes, hints) = writes(&config, &databases)?;
+    let far = Far::open(&config.redis)?;
+    let (writes, hints) = writes(&config, &databases, far.clone());
     let (stop, stopping) = watch::channel(false);
-    let worker = Worker::start(config.jobs.clone(), Schedules::of(&config.jobs)?, (writes, mailer), hints, &stopping);
+    let (queue, schedules) = (Monitor::new(writes.clone()), Schedules::of(&config.jobs)?);
+    let probes = match config.jobs.probes {
+        Some(address) => {
+            let listener = listen(address).await?;
+            tracing::info!("probes and metrics are at http://{}/", listener.local_addr()?);
+            let sight = Sight {
+                databases: databases.clone(),
+                far,
+                cache: None,
+                feed: None,
+                queue,
+                metrics: metrics.clone(),
+                stopping: stopping.clone(),
+            };
+            let settings = config.http.clone();
+            Some(tokio::spawn(async move { http::probe(listener, &settings, sight).await }))
+        }
+        None => None,
+    };
+    tokio::spawn(telemetry::upkeep(metrics));
+    let worker = Worker::start(config.jobs.clone(), schedules, (writes, mailer), hints, &stopping);
     told_to_stop()?.await;
     tracing::info!("stopping: jobs in work may end");
     stop.send_replace(true);
     worker.stopped().await;
+    if let Some(probes) = probes {
+        let _ = probes.await;
+    }
     databases.close().await;
     tracing::info!("stopped");
     Ok(())
@@ -79,7 +105,7 @@ pub async fn order(config: Config, order: Order) -> Result<String, Failure> {
     let _lock = embedded::Lock::of(&config)?;
     migrate::ensure(&config, false).await?;
     let databases = Databases::open(&config.database).await?;
-    let (writes, hints) = writes(&config, &databases)?;
+    let (writes, hints) = writes(&config, &databases, Far::open(&config.redis)?);
     let said = order.run(&writes).await;
     hints.sent().await;
     databases.close().await;

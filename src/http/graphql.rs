@@ -142,7 +142,7 @@ async fn open_socket(
 fn show(server: &Server, stream: Stream, subscribed: Subscribed) -> Response {
     let parts = &server.parts;
     let pause = Duration::from_millis(parts.subscriptions.heartbeat_ms.max(1));
-    let live = live(subscribed, pause, parts.stopping.clone());
+    let live = live(subscribed, pause, parts.sight.stopping.clone());
     match stream {
         Stream::Events => sse::events(live),
         Stream::Multipart => multipart::events(live),

@@ -30,26 +30,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{FromRef, Request};
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get};
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 use tower_http::decompression::RequestDecompressionLayer;
 
+pub use probes::Sight;
 pub use settings::Settings;
 
-use crate::data::Databases;
-use crate::data::cache::Cache;
-use crate::data::feed::Feed;
 use crate::graphql::execute::Executor;
 use crate::graphql::subscription;
-use crate::jobs::Monitor;
 use address::Proxies;
 use origins::Origins;
 use serve::Listening;
@@ -64,16 +60,8 @@ const WORTH_COMPRESSING: u64 = 1024;
 #[derive(Clone)]
 pub struct Parts {
     pub executor: Executor,
-    pub databases: Databases,
-    pub cache: Cache,
-    /// What keeps the caches true, where that is the log of a primary.
-    pub feed: Option<Feed>,
-    /// What waits to be done outside of requests.
-    pub queue: Monitor,
     pub subscriptions: subscription::Settings,
-    pub metrics: PrometheusHandle,
-    /// Whether the process has been told to stop.
-    pub stopping: watch::Receiver<bool>,
+    pub sight: Sight,
 }
 
 /// What the routes need. Cheap to clone.
@@ -119,7 +107,7 @@ impl Face {
 
     /// Serves until told to stop, then as long as requests in work take, up to a limit.
     pub async fn serve(self, listener: TcpListener) {
-        let (stopping, drain) = (self.parts.stopping.clone(), self.settings.drain_timeout());
+        let (stopping, drain) = (self.parts.sight.stopping.clone(), self.settings.drain_timeout());
         let places = Arc::new(Semaphore::new(self.parts.subscriptions.max_connections.min(Semaphore::MAX_PERMITS)));
         let sockets = self.sockets(places.clone());
         let router = self.router(sockets.clone(), Streams::new(places, self.parts.subscriptions.clone()));
@@ -129,9 +117,9 @@ impl Face {
     }
 
     fn sockets(&self, places: Arc<Semaphore>) -> Sockets {
-        let Parts { executor, subscriptions, stopping, .. } = &self.parts;
+        let Parts { executor, subscriptions, sight } = &self.parts;
         let write_timeout = Duration::from_millis(self.settings.write_timeout_ms);
-        Sockets::new(executor.clone(), subscriptions.clone(), write_timeout, places, stopping.clone())
+        Sockets::new(executor.clone(), subscriptions.clone(), write_timeout, places, sight.stopping.clone())
     }
 
     fn router(&self, sockets: Sockets, streams: Streams) -> Router {
@@ -147,13 +135,11 @@ impl Face {
         let graphql =
             Router::new().route("/graphql", any(graphql::answer)).route("/graphql/stream", any(streams::answer));
         let uploads = Router::new().route("/uploads", any(uploads::answer));
-        let mut router = Router::new()
-            .merge(self.open(graphql, body, graphql::ALLOW))
-            .merge(self.open(uploads, files, uploads::ALLOW))
-            .route("/livez", get(probes::livez))
-            .route("/readyz", get(probes::readyz))
-            .route("/health", get(probes::health))
-            .route("/metrics", get(probes::metrics));
+        let mut router = probes::routes().merge(self.open(graphql, body, graphql::ALLOW)).merge(self.open(
+            uploads,
+            files,
+            uploads::ALLOW,
+        ));
         if settings.graphiql {
             router = router.route("/", get(graphiql::page)).route("/{*path}", get(graphiql::asset));
         }
@@ -192,6 +178,19 @@ async fn allow(methods: &'static str, request: Request, next: Next) -> Response 
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
     }
     response
+}
+
+impl FromRef<Server> for Sight {
+    fn from_ref(server: &Server) -> Self {
+        server.parts.sight.clone()
+    }
+}
+
+/// Answers probes and nothing else, until the process stops.
+pub async fn probe(listener: TcpListener, settings: &Settings, sight: Sight) {
+    let stopping = sight.stopping.clone();
+    let router = probes::routes().layer(middleware::map_response(no_sniffing)).with_state(sight);
+    Listening::new(listener, None, router, settings).serve(stopping, settings.drain_timeout()).await;
 }
 
 /// Whether compression makes a body smaller and keeps nobody waiting: of a stream, each event would wait for the next.

@@ -2,29 +2,61 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
+use tokio::sync::watch;
 
-use super::Server;
-use crate::data::cache::{Far, Usage};
+use crate::data::Databases;
+use crate::data::cache::{Cache, Far, Usage};
 use crate::data::databases::Health;
 use crate::data::feed::{self, Feed};
 use crate::domain::job::operate::Waiting;
+use crate::jobs::Monitor;
+
+/// What they ask about. Cheap to clone.
+#[derive(Clone)]
+pub struct Sight {
+    pub databases: Databases,
+    pub far: Option<Far>,
+    /// Absent in a process that answers no requests.
+    pub cache: Option<Cache>,
+    /// What keeps the caches true, where that is the log of a primary.
+    pub feed: Option<Feed>,
+    /// What waits to be done outside of requests.
+    pub queue: Monitor,
+    pub metrics: PrometheusHandle,
+    /// Whether the process has been told to stop.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// The routes of all of them.
+pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S>
+where
+    Sight: FromRef<S>,
+{
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/health", get(health))
+        .route("/metrics", get(metrics))
+}
 
 /// 200 while the process works.
-pub async fn livez() -> &'static str {
+async fn livez() -> &'static str {
     "ok"
 }
 
-/// 200 while requests can be answered: some database can be reached, and the process is not stopping.
-pub async fn readyz(State(server): State<Server>) -> Response {
-    if *server.parts.stopping.borrow() {
+/// 200 while there is something to work with: some database can be reached, and the process is not stopping.
+async fn readyz(State(sight): State<Sight>) -> Response {
+    if *sight.stopping.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping").into_response();
     }
-    if server.parts.databases.health().iter().any(|node| node.usable) {
+    if sight.databases.health().iter().any(|node| node.usable) {
         "ok".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "no database can be reached").into_response()
@@ -44,7 +76,8 @@ struct Report {
     /// What keeps the caches true; absent on the embedded database, and where nothing is cached.
     #[serde(skip_serializing_if = "Option::is_none")]
     feed: Option<feed::Health>,
-    cache: Usage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<Usage>,
     /// The jobs that wait, by kind; absent while the primary does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue: Option<BTreeMap<String, Waiting>>,
@@ -62,18 +95,18 @@ enum Status {
 }
 
 /// 200 while nothing that reads or writes need is missing.
-pub async fn health(State(server): State<Server>) -> Response {
-    let redis = match server.parts.cache.far() {
+async fn health(State(sight): State<Sight>) -> Response {
+    let redis = match &sight.far {
         Some(far) => Some(far.answers().await),
         None => None,
     };
-    let databases = server.parts.databases.health();
-    let feed = server.parts.feed.as_ref().map(Feed::health);
+    let databases = sight.databases.health();
+    let feed = sight.feed.as_ref().map(Feed::health);
     let (status, state) = judge(&databases, redis, feed.as_ref());
     let code = if status == Status::Unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    let redis_breaker = server.parts.cache.far().map(Far::state);
-    let cache = server.parts.cache.usage();
-    let queue = server.parts.queue.waiting().await;
+    let redis_breaker = sight.far.as_ref().map(Far::state);
+    let cache = sight.cache.as_ref().map(Cache::usage);
+    let queue = sight.queue.waiting().await;
     (code, Json(Report { status, state, databases, redis, redis_breaker, feed, cache, queue })).into_response()
 }
 
@@ -94,12 +127,12 @@ fn judge(databases: &[Health], redis: Option<bool>, feed: Option<&feed::Health>)
 }
 
 /// All metrics, as Prometheus reads them.
-pub async fn metrics(State(server): State<Server>) -> Response {
-    server.parts.databases.observe();
-    server.parts.cache.observe();
-    server.parts.feed.iter().for_each(Feed::observe);
-    server.parts.queue.observe().await;
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], server.parts.metrics.render()).into_response()
+async fn metrics(State(sight): State<Sight>) -> Response {
+    sight.databases.observe();
+    sight.cache.iter().for_each(Cache::observe);
+    sight.feed.iter().for_each(Feed::observe);
+    sight.queue.observe().await;
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], sight.metrics.render()).into_response()
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Listening {
                     }
                 },
                 Some(_) = connections.join_next() => {}
-                _ = stopping.wait_for(|stopping| *stopping) => break,
+                () = told(&mut stopping) => break,
             }
         }
         // Nobody is to wait in the queue of a server that has stopped.
@@ -170,6 +170,11 @@ impl Connection {
             }
         }
     }
+}
+
+/// Waits until the process is to stop, holding nothing meanwhile.
+async fn told(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 /// Says that there is no place, if that can be said at once.

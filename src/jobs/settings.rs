@@ -1,5 +1,6 @@
 //! How jobs are run, `[jobs]` in the settings.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,8 @@ use crate::domain::job::Kind;
 pub struct Settings {
     /// Whether `shoal serve` runs them, too.
     pub in_server: InServer,
+    /// Where a worker without a server answers probes and shows its metrics; nowhere, if none.
+    pub probes: Option<SocketAddr>,
     pub concurrency: Concurrency,
     /// How often the table is looked at, in milliseconds: the longest that a job waits of which nobody gave a hint.
     pub poll_ms: u64,
@@ -64,6 +67,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             in_server: InServer::Embedded,
+            probes: None,
             concurrency: Concurrency { mail: 8, retention: 1, import: 2 },
             poll_ms: 2_000,
             hint_ms: 100,

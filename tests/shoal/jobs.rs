@@ -5,6 +5,7 @@ mod graphql;
 mod import;
 mod mails;
 
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 
@@ -261,6 +262,39 @@ async fn a_worker_elsewhere_hears_of_a_job_through_redis() {
         let id = said.split_whitespace().next().unwrap().to_owned();
         is(&database, &id, "done").await;
     }
+}
+
+#[tokio::test]
+async fn a_worker_of_its_own_answers_probes() {
+    let database = empty().await;
+    let mut command = command(&database);
+    let environment = [OFTEN, ("SHOAL_JOBS__PROBES", "127.0.0.1:0")];
+    let mut child = command.arg("worker").envs(environment).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let _worker = Worker(child);
+    let url =
+        log.find_map(|line| Some(line.split_once("probes and metrics are at ")?.1.trim_end_matches('/').to_owned()));
+    let url = url.unwrap();
+    // Nobody is to wait for it.
+    std::thread::spawn(move || log.for_each(drop));
+    let get = async |path: &str| {
+        let response = reqwest::get(format!("{url}{path}")).await.ok()?;
+        Some((response.status().as_u16(), response.text().await.unwrap()))
+    };
+    eventually("it to be there", async || get("/livez").await.is_some()).await;
+    eventually("it to be ready", async || get("/readyz").await.unwrap().0 == 200).await;
+    let id = added(&database);
+    is(&database, &id, "done").await;
+    eventually("it to be counted", async || {
+        let (_, metrics) = get("/metrics").await.unwrap();
+        metrics.contains(r#"shoal_jobs_total{kind="retention",outcome="done"} 1"#)
+    })
+    .await;
+    let (status, health) = get("/health").await.unwrap();
+    let health: Value = serde_json::from_str(&health).unwrap();
+    assert_eq!((status, &health["status"]), (200, &"ok".into()), "{health}");
+    assert!(health["cache"].is_null() && health["queue"].is_object(), "{health}");
+    assert_eq!(get("/graphql").await.unwrap().0, 404);
 }
 
 #[tokio::test]
