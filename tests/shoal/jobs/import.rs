@@ -186,6 +186,11 @@ fn worker(database: &Database) -> Worker {
     Worker::start(database, &[OFTEN, SHORT_LEASE])
 }
 
+/// One that keeps the job although its batch waits: while it does, the lease cannot be extended.
+fn patient(database: &Database) -> Worker {
+    Worker::start(database, &[OFTEN])
+}
+
 #[tokio::test]
 async fn what_a_killed_worker_left_is_imported_by_another() {
     let (halfway, first) = Halfway::come(worker).await;
@@ -201,17 +206,14 @@ async fn what_a_killed_worker_left_is_imported_by_another() {
 
 #[tokio::test]
 async fn an_import_that_is_cancelled_keeps_what_was_written() {
-    let (halfway, _worker) = Halfway::come(worker).await;
+    let (halfway, _worker) = Halfway::come(patient).await;
     let database = halfway.app.database.clone();
     let mut canceller = Stack::get().primary.connect(database.name()).await;
     // It waits for the third batch, and comes before the fourth.
     let cancel = format!("update jobs set cancel_requested = true where id = {}", halfway.id);
     let cancelling =
         tokio::spawn(async move { sqlx::raw_sql(sqlx::AssertSqlSafe(cancel)).execute(&mut canceller).await });
-    eventually("it to wait", async || {
-        count(&database, "pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'").await > 1
-    })
-    .await;
+    waits(&database, "update jobs set cancel_requested").await;
     let (_app, id) = halfway.let_go().await;
     cancelling.await.unwrap().unwrap();
     let job = is(&database, &id, "cancelled").await;
@@ -224,10 +226,18 @@ async fn an_import_that_is_cancelled_keeps_what_was_written() {
     assert_eq!(self::report(&database, &id).await["created"], MANY - 1);
 }
 
+/// Waits until a statement that begins like this waits for a lock: others may wait, too, such as who extends a lease.
+async fn waits(database: &Database, statement: &str) {
+    let waiting = format!(
+        "pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '{statement}%'"
+    );
+    eventually("it to wait", async || count(database, &waiting).await > 0).await;
+}
+
 /// Somebody else holds the job before the fourth batch: nothing more is written.
 #[tokio::test]
 async fn a_worker_that_lost_an_import_writes_nothing() {
-    let (halfway, _worker) = Halfway::come(worker).await;
+    let (halfway, _worker) = Halfway::come(patient).await;
     let database = halfway.app.database.clone();
     let mut thief = Stack::get().primary.connect(database.name()).await;
     let theft = format!(
@@ -235,10 +245,7 @@ async fn a_worker_that_lost_an_import_writes_nothing() {
         halfway.id
     );
     let taking = tokio::spawn(async move { sqlx::raw_sql(sqlx::AssertSqlSafe(theft)).execute(&mut thief).await });
-    eventually("it to wait", async || {
-        count(&database, "pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'").await > 1
-    })
-    .await;
+    waits(&database, "update jobs set attempt").await;
     let (app, id) = halfway.let_go().await;
     taking.await.unwrap().unwrap();
     // The worker is free for another import by then.
