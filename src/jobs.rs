@@ -18,13 +18,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use entity::job::State;
 use metrics::gauge;
 
 use crate::data::hints::Hinted;
 use crate::data::ledger::Ledger;
 use crate::data::write::{Refused, Work, Writes};
 use crate::domain::job::Kind;
-use crate::domain::job::operate::{Depth, Waiting};
+use crate::domain::job::operate::{Depth, PurgeJobs, Waiting};
 use crate::domain::refusal::Refusal;
 pub use command::Order;
 pub use schedule::Schedules;
@@ -67,6 +68,15 @@ async fn exhaust<W: Work<Output = usize, Refusal: Reason>>(
             return Ok(removed);
         }
     }
+}
+
+/// Removes jobs that ended in one of these ways so long ago; how many there were.
+async fn purge(writes: &Writes, states: &[State], older_than_ms: u64) -> Result<usize, String> {
+    let mut removed = 0;
+    for &state in states {
+        removed += exhaust(writes, |limit| PurgeJobs { state, older_than_ms, limit }).await?;
+    }
+    Ok(removed)
 }
 
 /// Why a rule forbids something, in a line.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::{Failure, embedded, listen, migrate, prefix, told_to_stop};
 use crate::config::Config;
@@ -64,25 +65,17 @@ pub async fn work(config: Config) -> Result<(), Failure> {
     let far = Far::open(&config.redis)?;
     let (writes, hints) = writes(&config, &databases, far.clone());
     let (stop, stopping) = watch::channel(false);
-    let (queue, schedules) = (Monitor::new(writes.clone()), Schedules::of(&config.jobs)?);
-    let probes = match config.jobs.probes {
-        Some(address) => {
-            let listener = listen(address).await?;
-            tracing::info!("probes and metrics are at http://{}/", listener.local_addr()?);
-            let sight = Sight {
-                databases: databases.clone(),
-                far,
-                cache: None,
-                feed: None,
-                queue,
-                metrics: metrics.clone(),
-                stopping: stopping.clone(),
-            };
-            let settings = config.http.clone();
-            Some(tokio::spawn(async move { http::probe(listener, &settings, sight).await }))
-        }
-        None => None,
+    let schedules = Schedules::of(&config.jobs)?;
+    let sight = Sight {
+        databases: databases.clone(),
+        far,
+        cache: None,
+        feed: None,
+        queue: Monitor::new(writes.clone()),
+        metrics: metrics.clone(),
+        stopping: stopping.clone(),
     };
+    let probes = probes(&config, sight).await?;
     tokio::spawn(telemetry::upkeep(metrics));
     let worker = Worker::start(config.jobs.clone(), schedules, (writes, mailer), hints, &stopping);
     told_to_stop()?.await;
@@ -95,6 +88,15 @@ pub async fn work(config: Config) -> Result<(), Failure> {
     databases.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Answers probes where the settings say, if anywhere, until the process stops.
+async fn probes(config: &Config, sight: Sight) -> Result<Option<JoinHandle<()>>, Failure> {
+    let Some(address) = config.jobs.probes else { return Ok(None) };
+    let listener = listen(address).await?;
+    tracing::info!("probes and metrics are at http://{}/", listener.local_addr()?);
+    let settings = config.http.clone();
+    Ok(Some(tokio::spawn(async move { http::probe(listener, &settings, sight).await })))
 }
 
 /// Does what an operator wants, and says what came of it.

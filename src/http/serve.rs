@@ -163,7 +163,7 @@ impl Connection {
                         return;
                     }
                 },
-                _ = stopping.wait_for(|stopping| *stopping), if !is_ending => {
+                () = told(&mut stopping), if !is_ending => {
                     is_ending = true;
                     serving.as_mut().graceful_shutdown();
                 }

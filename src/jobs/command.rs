@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use entity::job::{self, State};
 
-use super::{exhaust, lanes, write};
+use super::{lanes, purge, write};
 use crate::data::write::Writes;
-use crate::domain::job::operate::{AddJob, CancelJob, ListJobs, PurgeJobs, RetryJob, ShowJob, word};
+use crate::domain::job::operate::{AddJob, CancelJob, ListJobs, RetryJob, ShowJob, word};
 use crate::domain::job::{Kind, Task};
 
 const STATES: [State; 5] = [State::Queued, State::Running, State::Done, State::Dead, State::Cancelled];
@@ -62,10 +62,7 @@ impl Order {
             Self::Cancel(id) => line(&write(writes, CancelJob { id }).await?),
             Self::Purge(days) => {
                 let older_than_ms = u64::from(days) * 86_400_000;
-                let mut removed = 0;
-                for state in [State::Done, State::Dead, State::Cancelled] {
-                    removed += exhaust(writes, |limit| PurgeJobs { state, older_than_ms, limit }).await?;
-                }
+                let removed = purge(writes, &[State::Done, State::Dead, State::Cancelled], older_than_ms).await?;
                 format!("removed {removed}\n")
             }
         })

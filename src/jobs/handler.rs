@@ -3,10 +3,10 @@
 use entity::job::{self, State};
 use entity::user;
 
-use super::{Settings, exhaust, import, write};
+use super::{Settings, exhaust, import, purge, write};
 use crate::data::write::Writes;
 use crate::domain::import::upload::PurgeUploads;
-use crate::domain::job::operate::{ForgetKeys, PurgeJobs};
+use crate::domain::job::operate::ForgetKeys;
 use crate::domain::job::recall::{RecallOrder, RecallUser, Recalled};
 use crate::domain::job::{OrderEvent, Task};
 use crate::mail::{self, Letter, Line, Mail, Mailer, Recipient};
@@ -97,10 +97,7 @@ fn of_order(event: OrderEvent, recalled: &Recalled) -> Letter {
 async fn retain(means: &Means) -> Result<String, String> {
     let older_than_ms = means.settings.keep_ms();
     // What is dead waits for somebody to look at it.
-    let mut jobs = 0;
-    for state in [State::Done, State::Cancelled] {
-        jobs += exhaust(&means.writes, |limit| PurgeJobs { state, older_than_ms, limit }).await?;
-    }
+    let jobs = purge(&means.writes, &[State::Done, State::Cancelled], older_than_ms).await?;
     let uploads = exhaust(&means.writes, |limit| PurgeUploads { older_than_ms, limit }).await?;
     let keys = exhaust(&means.writes, |limit| ForgetKeys { older_than_ms, limit }).await?;
     Ok(serde_json::json!({ "jobs": jobs, "idempotencyKeys": keys, "uploads": uploads }).to_string())

@@ -1,10 +1,10 @@
 //! Takes in files that mutations name afterwards.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use async_graphql::{ID, ServerError};
 use bytes::Bytes;
-use std::sync::Arc;
 
 use super::Executor;
 use crate::data::ledger::Ledger;
