@@ -21,7 +21,7 @@
 //!     mutation    what can be changed, one file for each resource; all that is wrong with an input, at once
 //!     connection  Relay connections, once for all lists     resource  what a resolver may ask for
 //!     context     what lives as long as a request            execute   runs one, answers it, or subscribes;
-//!                                                                      admission: how many at once
+//!                                                                      admission: how many at once, knee: how many are worth it
 //!     subscription  what can be subscribed to
 //!     documents   parsed documents                           error     codes, and what clients never see
 //!     guard       how large a document may be, judged before that costs anything

@@ -8,11 +8,14 @@
 //! requests wait.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -29,6 +32,8 @@ const LIGHT: f64 = 0.1;
 const BURST: Duration = Duration::from_secs(2);
 /// Most requests that wait for their answers: what generates them has to stay alive, too.
 const MOST_OPEN: usize = 4000;
+
+type Connection = BufReader<TcpStream>;
 
 /// What became of a request.
 struct Answered {
@@ -52,8 +57,8 @@ pub async fn run(bench: &Bench, options: &Options) {
     let counted = load::run(&url, &file, options.seconds.max(5));
     let most = counted.requests / counted.seconds;
     let (memory, seconds) = (server.memory(), Duration::from_secs(options.seconds.max(10).into()));
-    let light = offer(&url, &bodies, most * LIGHT, seconds).await;
-    let heavy = offer(&url, &bodies, most * OVERLOAD, seconds + BURST).await;
+    let light = offer(server.address(), &bodies, most * LIGHT, seconds).await;
+    let heavy = offer(server.address(), &bodies, most * OVERLOAD, seconds + BURST).await;
     let (burst, heavy): (Vec<_>, Vec<_>) = heavy.into_iter().partition(|answered| answered.at < BURST);
     println!("{}: {most:.0} requests/s can be answered; {} s each\n", class.name, seconds.as_secs());
     println!("| offered | requests/s | answered/s | p50, p99 ms | outcomes |\n|---|--:|--:|--:|---|");
@@ -76,25 +81,33 @@ pub async fn run(bench: &Bench, options: &Options) {
 }
 
 /// Sends requests at a rate, for a time, whatever comes of them.
-async fn offer(url: &str, bodies: &[String], rate: f64, time: Duration) -> Vec<Answered> {
-    let client = reqwest::Client::builder().pool_max_idle_per_host(MOST_OPEN).build().unwrap();
+async fn offer(address: &str, bodies: &[String], rate: f64, time: Duration) -> Vec<Answered> {
+    let requests: Vec<Arc<[u8]>> = bodies.iter().map(|body| request(address, body)).collect();
+    let address: Arc<str> = address.into();
     let (done, mut answers) = mpsc::unbounded_channel();
     let (start, open, mut tasks) = (Instant::now(), Arc::new(AtomicUsize::new(0)), JoinSet::new());
+    let idle = Arc::new(Mutex::new(Vec::<Connection>::new()));
     let mut sent = 0_u32;
     while start.elapsed() < time {
         while f64::from(sent) < start.elapsed().as_secs_f64() * rate {
             let at = Duration::from_secs_f64(f64::from(sent) / rate);
-            let body = bodies[sent as usize % bodies.len()].clone();
+            let request = requests[sent as usize % requests.len()].clone();
             sent += 1;
             if open.fetch_add(1, Ordering::Relaxed) >= MOST_OPEN {
                 open.fetch_sub(1, Ordering::Relaxed);
                 done.send(Answered { at, latency: Duration::ZERO, outcome: "not sent".to_owned() }).unwrap();
                 continue;
             }
-            let request = client.post(url).header("content-type", "application/json").body(body);
-            let (done, open) = (done.clone(), open.clone());
+            let (done, open, idle, address) = (done.clone(), open.clone(), idle.clone(), address.clone());
             tasks.spawn(async move {
-                let outcome = outcome(request).await;
+                let connection = idle.lock().unwrap().pop();
+                let outcome = match ask(connection, &address, &request).await {
+                    Ok((outcome, connection)) => {
+                        idle.lock().unwrap().push(connection);
+                        outcome
+                    }
+                    Err(error) => format!("{:?}", error.kind()),
+                };
                 open.fetch_sub(1, Ordering::Relaxed);
                 let _ = done.send(Answered { at, latency: start.elapsed().saturating_sub(at), outcome });
             });
@@ -111,17 +124,41 @@ async fn offer(url: &str, bodies: &[String], rate: f64, time: Duration) -> Vec<A
     all
 }
 
-async fn outcome(request: reqwest::RequestBuilder) -> String {
-    let answer = match request.send().await {
-        Ok(answer) => answer.bytes().await,
-        Err(error) => Err(error),
+/// The bytes of a request: a client library would take more of the processors than the server that refuses it.
+fn request(address: &str, body: &str) -> Arc<[u8]> {
+    let length = body.len();
+    let head = format!(
+        "POST /graphql HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    (head + body).into_bytes().into()
+}
+
+/// Asks on a connection that was used before, or on a new one; what came of it.
+async fn ask(idle: Option<Connection>, address: &str, request: &[u8]) -> io::Result<(String, Connection)> {
+    let mut connection = match idle {
+        Some(connection) => connection,
+        None => BufReader::with_capacity(64 << 10, TcpStream::connect(address).await?),
     };
-    match answer.map(|bytes| serde_json::from_slice::<Value>(&bytes)) {
-        Ok(Ok(json)) => json["errors"][0]["extensions"]["code"].as_str().unwrap_or("ok").to_owned(),
-        Ok(Err(_)) => "no JSON".to_owned(),
-        Err(error) if error.is_connect() => "no connection".to_owned(),
-        Err(_) => "cut off".to_owned(),
+    connection.write_all(request).await?;
+    let (mut line, mut length) = (String::new(), 0);
+    while {
+        line.clear();
+        connection.read_line(&mut line).await? > 2
+    } {
+        if let Some(value) = line.strip_prefix("content-length: ") {
+            length = value.trim().parse().map_err(io::Error::other)?;
+        }
     }
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body).await?;
+    let outcome = match body.starts_with(br#"{"data""#) {
+        true => "ok".to_owned(),
+        false => {
+            let json: Value = serde_json::from_slice(&body)?;
+            json["errors"][0]["extensions"]["code"].as_str().unwrap_or("no code").to_owned()
+        }
+    };
+    Ok((outcome, connection))
 }
 
 /// Of what was accepted, in milliseconds, sorted.

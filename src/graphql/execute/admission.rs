@@ -4,7 +4,9 @@
 //! answered, and each that waits makes all others wait as long. Then few wait, and whoever does not find room among them is told
 //! at once to come back. What tells the two apart is the shortest wait for some time, which is the idea of
 //! controlled delay (K. Nichols, V. Jacobson, ACM Queue 10, 5): clients that take turns, however many, wait for each other briefly
-//! and are no overload.
+//! and are no overload. In one, no more are in work than it takes to answer as many ([`Knee`]).
+
+mod knee;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::graphql::error::{Code, request_error};
+use knee::Knee;
 
 /// How many requests are worked on at once, `[admission]` in the settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,7 +60,17 @@ struct Crowd {
     /// Since when all have had to for too long.
     crowded_since: Option<Instant>,
     turned_away_at: Option<Instant>,
-    is_overload: bool,
+    /// In an overload, how many are to be in work.
+    overload: Option<Knee>,
+    /// Places that are not given away.
+    withheld: usize,
+}
+
+/// A place among the requests in work, until it is dropped.
+pub struct Place {
+    /// Taken when it is given back.
+    permit: Option<OwnedSemaphorePermit>,
+    shared: Arc<Shared>,
 }
 
 /// Somebody who waits, until it is dropped.
@@ -75,21 +88,22 @@ impl Admission {
     ///
     /// # Errors
     /// When there are too many.
-    pub async fn enter(&self) -> Result<OwnedSemaphorePermit, ServerError> {
+    pub async fn enter(&self) -> Result<Place, ServerError> {
         let shared = &self.shared;
-        if let Ok(place) = shared.places.clone().try_acquire_owned() {
+        let place = |permit| Place { permit: Some(permit), shared: shared.clone() };
+        if let Ok(permit) = shared.places.clone().try_acquire_owned() {
             shared.crowd().crowded_since = None;
-            return Ok(place);
+            return Ok(place(permit));
         }
         self.check()?;
         let (waiting, start) = (Waiting::new(&shared.waiting), Instant::now());
         let patience = Duration::from_millis(shared.settings.burst_ms);
-        let place = tokio::time::timeout(patience, shared.places.clone().acquire_owned()).await;
+        let permit = tokio::time::timeout(patience, shared.places.clone().acquire_owned()).await;
         drop(waiting);
         let (now, overload) = (Instant::now(), Duration::from_millis(shared.settings.overload_ms));
         shared.crowd().waited(now - start > overload, now);
-        match place {
-            Ok(Ok(place)) => Ok(place),
+        match permit {
+            Ok(Ok(permit)) => Ok(place(permit)),
             _ => Err(shared.turn_away()),
         }
     }
@@ -103,11 +117,10 @@ impl Admission {
         if shared.places.available_permits() > 0 {
             return Ok(());
         }
-        let Settings { waiting: most, burst_ms, .. } = shared.settings;
-        let most = match shared.crowd().is_overload(Instant::now(), Duration::from_millis(burst_ms)) {
+        let most = match shared.crowd().overload(Instant::now(), shared) {
             // More would wait in vain.
-            true => most.min(shared.in_work / 2 + 1),
-            false => most,
+            Some(knee) => shared.settings.waiting.min(knee.limit() / 2),
+            None => shared.settings.waiting,
         };
         match shared.waiting.load(Ordering::Relaxed) < most {
             true => Ok(()),
@@ -126,6 +139,39 @@ impl Shared {
     fn crowd(&self) -> MutexGuard<'_, Crowd> {
         self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn burst(&self) -> Duration {
+        Duration::from_millis(self.settings.burst_ms)
+    }
+
+    /// Somebody goes, whose place is for others, unless fewer are to be in work.
+    fn leave(&self, permit: OwnedSemaphorePermit) {
+        let now = Instant::now();
+        let mut crowd = self.crowd();
+        let limit = match crowd.overload(now, self) {
+            Some(knee) => {
+                knee.answered(now);
+                knee.limit()
+            }
+            None => self.in_work,
+        };
+        let surplus = self.in_work - limit;
+        if crowd.withheld < surplus {
+            crowd.withheld += 1;
+            permit.forget();
+        } else if crowd.withheld > surplus {
+            self.places.add_permits(crowd.withheld - surplus);
+            crowd.withheld = surplus;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            self.shared.leave(permit);
+        }
+    }
 }
 
 impl Crowd {
@@ -138,13 +184,17 @@ impl Crowd {
     }
 
     /// It is one when all have had to wait for as long as a burst may be, until for as long nobody is turned away.
-    fn is_overload(&mut self, now: Instant, burst: Duration) -> bool {
+    fn overload(&mut self, now: Instant, shared: &Shared) -> Option<&mut Knee> {
         let is_since = |time: Option<Instant>| time.map(|time| now.saturating_duration_since(time));
-        self.is_overload = match self.is_overload {
-            true => is_since(self.turned_away_at).is_some_and(|time| time < burst),
-            false => is_since(self.crowded_since).is_some_and(|time| time >= burst),
-        };
-        self.is_overload
+        let burst = shared.burst();
+        match self.overload {
+            Some(_) if is_since(self.turned_away_at).is_none_or(|time| time >= burst) => self.overload = None,
+            None if is_since(self.crowded_since).is_some_and(|time| time >= burst) => {
+                (self.overload, self.turned_away_at) = (Some(Knee::new(shared.in_work, now)), Some(now));
+            }
+            _ => {}
+        }
+        self.overload.as_mut()
     }
 }
 
@@ -187,7 +237,7 @@ mod tests {
         let _first = admission.enter().await.unwrap();
         let mut waits = Box::pin(admission.enter());
         assert!(futures_util::poll!(&mut waits).is_pending());
-        let refused = admission.enter().await.unwrap_err();
+        let Err(refused) = admission.enter().await else { panic!("there is no room") };
         assert_eq!(crate::graphql::error::code(&refused), "UNAVAILABLE");
         // Whoever gives up makes room.
         drop(waits);
@@ -196,10 +246,10 @@ mod tests {
 
     #[tokio::test]
     async fn in_an_overload_few_wait() {
-        let admission = admission(10);
-        let _first = admission.enter().await.unwrap();
-        *admission.shared.crowd() =
-            Crowd { is_overload: true, turned_away_at: Some(Instant::now()), ..Crowd::default() };
+        let settings = Settings { in_work: 2, waiting: 10, burst_ms: 60_000, overload_ms: 0 };
+        let admission = Admission::new(settings);
+        let _places = (admission.enter().await.unwrap(), admission.enter().await.unwrap());
+        begin_overload(&admission);
         let mut waits = Box::pin(admission.enter());
         assert!(futures_util::poll!(&mut waits).is_pending());
         assert!(admission.check().is_err());
@@ -208,22 +258,42 @@ mod tests {
         assert!(admission.check().is_ok());
     }
 
+    fn begin_overload(admission: &Admission) {
+        let now = Instant::now();
+        let overload = Some(Knee::new(admission.shared.in_work, now));
+        *admission.shared.crowd() = Crowd { overload, turned_away_at: Some(now), ..Crowd::default() };
+    }
+
+    #[tokio::test]
+    async fn places_that_an_overload_withholds_come_back() {
+        let settings = Settings { in_work: 16, waiting: 0, burst_ms: 60_000, overload_ms: 0 };
+        let admission = Admission::new(settings);
+        begin_overload(&admission);
+        let free = || admission.shared.places.available_permits();
+        while free() == 16 {
+            drop(admission.enter().await.unwrap());
+        }
+        admission.shared.crowd().overload = None;
+        drop(admission.enter().await.unwrap());
+        assert_eq!(free(), 16);
+    }
+
     #[test]
     fn an_overload_is_when_all_wait_long_and_lasts_while_some_are_turned_away() {
-        let burst = Duration::from_secs(1);
+        let admission = Admission::new(Settings { burst_ms: 1000, ..Settings::default() });
+        let shared = &admission.shared;
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let mut crowd = Crowd::default();
         crowd.waited(true, at(0));
         crowd.waited(false, at(900));
         crowd.waited(true, at(950));
-        assert!(!crowd.is_overload(at(1949), burst), "somebody has come in soon");
+        assert!(crowd.overload(at(1949), shared).is_none(), "somebody has come in soon");
         crowd.waited(true, at(1900));
-        assert!(crowd.is_overload(at(1950), burst));
-        crowd.turned_away_at = Some(at(1950));
+        assert!(crowd.overload(at(1950), shared).is_some());
         crowd.waited(false, at(1960));
-        assert!(crowd.is_overload(at(2949), burst), "few wait now, and not for long");
-        assert!(!crowd.is_overload(at(2950), burst));
-        assert!(!crowd.is_overload(at(9000), burst));
+        assert!(crowd.overload(at(2949), shared).is_some(), "few wait now, and not for long");
+        assert!(crowd.overload(at(2950), shared).is_none());
+        assert!(crowd.overload(at(9000), shared).is_none());
     }
 }
