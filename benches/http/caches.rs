@@ -12,7 +12,7 @@
 //!
 //! Then the mix with 5 % writes, with two replicas and both tiers, by clients that keep their tokens: how much the tiers
 //! serve, where the rest is read, and how long reads take beside what they take without writes; all of it with hot rows
-//! refreshed and not.
+//! refreshed and not, as fast as the machine can and at a steady rate.
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,8 @@ use crate::table::median;
 
 /// Clients of the mix, each with a token of its own.
 const CLIENTS: usize = 8;
+/// Requests per second of each, where they do not ask as fast as they can.
+const STEADY: f64 = 250.0;
 
 pub async fn run(bench: &Bench, servers: &Servers, classes: &[Class], options: &Options) {
     let redis = std::env::var("REDIS_URL").expect("REDIS_URL");
@@ -124,7 +126,12 @@ async fn mixes(bench: &Bench, options: &Options, redis: &str) {
     let servers = [("refreshed", serve("true")), ("not refreshed", serve("false"))];
     let all = Class::all(bench.users);
     let class = |name: &str| all.iter().find(|class| class.name == name).unwrap();
-    let kinds = [("reads only", class("mix")), ("5 % writes", class("writes"))];
+    let kinds = [
+        ("reads only", class("mix"), None),
+        ("5 % writes", class("writes"), None),
+        ("steady: reads only", class("mix"), Some(STEADY)),
+        ("steady: 5 % writes", class("writes"), Some(STEADY)),
+    ];
     let mut rounds: Vec<(String, Vec<Run>)> = Vec::new();
     for (_, server) in &servers {
         follows(server).await;
@@ -132,8 +139,8 @@ async fn mixes(bench: &Bench, options: &Options, redis: &str) {
     for round in 0..=options.rounds {
         let mut place = 0;
         for (refresh, server) in &servers {
-            for (kind, class) in &kinds {
-                let run = mix(server, &class.requests, options.seconds.max(2)).await;
+            for (kind, class, rate) in &kinds {
+                let run = mix(server, &class.requests, options.seconds.max(2), *rate).await;
                 if round > 0 {
                     if rounds.len() <= place {
                         rounds.push((format!("{kind}, {refresh}"), Vec::new()));
@@ -162,17 +169,29 @@ async fn mixes(bench: &Bench, options: &Options, redis: &str) {
     }
 }
 
-async fn mix(server: &Server, requests: &[Request], seconds: u32) -> Run {
+/// What the mix shows when each client asks so many times per second, or as soon as it has its answer. Of a steady rate, the
+/// time of a request that waits for the answer before counts, too.
+async fn mix(server: &Server, requests: &[Request], seconds: u32, rate: Option<f64>) -> Run {
     let url = format!("http://{}/graphql", server.address());
     let (reads_before, tiers_before) = (reads(server).await, tiers(server).await);
-    let end = Instant::now() + Duration::from_secs(seconds.into());
+    let begin = Instant::now();
+    let end = begin + Duration::from_secs(seconds.into());
     let clients = join_all((0..CLIENTS).map(|client| {
         let (http, url) = (reqwest::Client::new(), url.clone());
         let requests = requests.iter().cycle().skip(client * 997);
         async move {
             let (mut token, mut took, mut count) = (None::<String>, Vec::new(), 0.0);
             for request in requests.take_while(|_| Instant::now() < end) {
-                let start = Instant::now();
+                let mut start = Instant::now();
+                if let Some(rate) = rate {
+                    let due = begin + Duration::from_secs_f64((count + client as f64 / CLIENTS as f64) / rate);
+                    // Who is late because of the answer before has waited since; a timer that is late does not count.
+                    start = start.min(due);
+                    if due > Instant::now() {
+                        tokio::time::sleep_until(due.into()).await;
+                        start = Instant::now();
+                    }
+                }
                 let mut asked = http.post(&url).json(&request.body());
                 if let Some(token) = &token {
                     asked = asked.header("shoal-token", token);

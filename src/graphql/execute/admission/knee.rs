@@ -119,18 +119,22 @@ mod tests {
 
     /// How many are in work on the average, some time after a server begins to answer so many per second with so many in work.
     fn found(knee: &mut Knee, now: &mut Instant, rate: impl Fn(usize) -> f64) -> f64 {
-        let (start, mut sum, mut windows) = (*now, 0, 0);
+        let (start, mut noise, mut weighed, mut time) = (*now, 1.0, 0.0, 0.0);
+        let mut random = fastrand::Rng::with_seed(1);
         while now.duration_since(start) < Duration::from_mins(1) {
             // A window may have a few more or less.
-            let noise = 0.9 + 0.2 * fastrand::f64();
-            let answers = (rate(knee.limit()) * WINDOW.as_secs_f64() * noise) as u32;
-            *now += WINDOW;
-            (0..answers).for_each(|_| knee.answered(*now));
-            if now.duration_since(start) > Duration::from_secs(20) {
-                (sum, windows) = (sum + knee.limit(), windows + 1);
+            if knee.answers == 0 {
+                noise = 0.9 + 0.2 * random.f64();
             }
+            let step = noise / rate(knee.limit());
+            *now += Duration::from_secs_f64(step);
+            if now.duration_since(start) > Duration::from_secs(20) {
+                weighed += knee.limit() as f64 * step;
+                time += step;
+            }
+            knee.answered(*now);
         }
-        sum as f64 / f64::from(windows)
+        weighed / time
     }
 
     #[test]
