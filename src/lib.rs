@@ -39,6 +39,7 @@
 //!     refusal     why a rule forbids a change
 //!   mail       what the shop writes to people, and the way to them: settings, letter, templates, money, message
 //!     smtp, files   a server, or where there is none           smtp/origin   where it is, and as whom we come
+//!     smtp/trust   who may vouch for it
 //!   data       for any entity; names no table
 //!     record     a row with a primary key     list       whose rows, in which orders an index serves
 //!     condition  a test of a column           page       what may be asked of a list; cursors

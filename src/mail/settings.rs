@@ -1,5 +1,6 @@
 //! How mails are sent, `[mail]` in the settings.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::House;
-use super::smtp::Smtp;
+use super::smtp::{Origin, Smtp, Trust};
 use crate::data::secret::SecretUrl;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -15,6 +16,8 @@ use crate::data::secret::SecretUrl;
 pub struct Settings {
     /// The server that takes mails; without it they are kept as files.
     pub smtp_url: Option<SecretUrl>,
+    /// File with the authorities that may vouch for it, in PEM, in the place of the system's.
+    pub ca_file: Option<PathBuf>,
     /// Who they are from, and whose shop it is: `Name <address>`.
     pub from: String,
     /// What stands behind the `@` of their ids; the domain of `from` by default.
@@ -31,6 +34,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             smtp_url: None,
+            ca_file: None,
             from: "Shoal <shop@localhost>".to_owned(),
             domain: None,
             shop_url: Url::parse("http://localhost:8000/").expect("it is one"),
@@ -72,8 +76,20 @@ impl Settings {
             return Err("mail.timeout_ms is 0: no mail could be sent".to_owned());
         }
         let Some(url) = &self.smtp_url else { return Ok(None) };
-        let smtp = Smtp::new(url.expose(), domain, self.connections, Duration::from_millis(self.timeout_ms));
-        smtp.map(Some).map_err(|reason| format!("mail.smtp_url cannot be used: {reason}"))
+        let cannot = |reason| format!("mail.smtp_url cannot be used: {reason}");
+        let origin = Origin::new(url.expose(), domain, &self.trust()?).map_err(cannot)?;
+        if self.ca_file.is_some() && !origin.may_speak_tls() {
+            return Err("mail.ca_file is of no use: mail.smtp_url asks for no TLS".to_owned());
+        }
+        Ok(Some(Smtp::new(origin, self.connections, Duration::from_millis(self.timeout_ms))))
+    }
+
+    /// Who may vouch for the server.
+    fn trust(&self) -> Result<Trust, String> {
+        match &self.ca_file {
+            Some(file) => Trust::read(file).map_err(|reason| format!("cannot use {}: {reason}", file.display())),
+            None => Ok(Trust::System),
+        }
     }
 }
 

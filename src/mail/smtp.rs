@@ -4,6 +4,7 @@
 //! the answer to one mail would be taken for that to the next.
 
 mod origin;
+mod trust;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,11 +15,11 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::response::Category;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
-use url::Url;
 
 use super::SendError;
 use super::templates::one_line;
-use origin::Origin;
+pub use origin::Origin;
+pub use trust::Trust;
 
 /// How long an idle connection is kept: less than servers do.
 const KEPT: Duration = Duration::from_secs(30);
@@ -41,12 +42,10 @@ struct Idle {
 }
 
 impl Smtp {
-    /// # Errors
-    /// Why the URL cannot be used, without it.
-    pub fn new(url: &Url, hello: &str, connections: u32, patience: Duration) -> Result<Self, String> {
+    /// With so many connections at most; a mail has to be sent within `patience`.
+    pub fn new(origin: Origin, connections: u32, patience: Duration) -> Self {
         let places = (connections as usize).min(Semaphore::MAX_PERMITS);
-        let places = Semaphore::new(places);
-        Ok(Self { origin: Origin::new(url, hello)?, places, idle: Mutex::default(), patience })
+        Self { origin, places: Semaphore::new(places), idle: Mutex::default(), patience }
     }
 
     /// Scheme, host and port.

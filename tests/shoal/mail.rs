@@ -1,5 +1,7 @@
 //! Mails on their way: to a server that is well, or is not, and into files where there is none.
 
+mod tls;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -211,6 +213,9 @@ async fn without_a_server_mails_are_kept_as_files() {
     let parsed = parse_mail(&kept).unwrap();
     assert_eq!(parsed.headers.get_first_value("Message-ID").as_deref(), Some("<mail-0@localhost>"));
     assert_eq!(parsed.subparts.len(), 2);
+    let app = TestApp::empty(Backend::Sqlite).await;
+    let says = |log: String| log.lines().any(|line| line.contains("mails go to /") && line.contains("/mail"));
+    eventually("the start message", async || says(app.log())).await;
     // A directory that cannot be written to may be one day.
     let nowhere = Mailer::new(&Settings::default(), &directory.join("mail-0.eml")).unwrap();
     assert!(is_to_be_tried_again(&nowhere.send(&welcome("a")).await));

@@ -10,6 +10,7 @@ use lettre::transport::smtp::extension::ClientId;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
+use super::trust::Trust;
 use crate::mail::settings::is_domain;
 
 /// A server, and who we are to it.
@@ -36,7 +37,7 @@ enum Security {
 impl Origin {
     /// # Errors
     /// Why the URL cannot be used, without it.
-    pub fn new(url: &Url, hello: &str) -> Result<Self, String> {
+    pub fn new(url: &Url, hello: &str, trust: &Trust) -> Result<Self, String> {
         let (host, shown) = match url.host() {
             Some(Host::Ipv6(address)) => (address.to_string(), format!("[{address}]")),
             Some(host) if host != Host::Domain("") => (host.to_string(), host.to_string()),
@@ -49,7 +50,7 @@ impl Origin {
             }
             tls = Some(value);
         }
-        let parameters = || TlsParameters::new(host.clone()).map_err(|error| format!("TLS cannot be set up: {error}"));
+        let parameters = || trust.parameters(&host).map_err(|error| format!("TLS cannot be set up: {error}"));
         let (port, security) = match (url.scheme(), tls.as_deref()) {
             ("smtp", None) => (25, Security::None),
             ("smtp", Some("required")) => (587, Security::Required(parameters()?)),
@@ -83,6 +84,11 @@ impl Origin {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it is spoken to by TLS, if it can.
+    pub fn may_speak_tls(&self) -> bool {
+        !matches!(self.security, Security::None)
     }
 
     /// A connection on which mails can be sent.

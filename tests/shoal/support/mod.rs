@@ -1,6 +1,7 @@
 //! Servers under test and what they stand on.
 
 mod app;
+pub mod authority;
 pub mod cluster;
 mod gate;
 pub mod sink;

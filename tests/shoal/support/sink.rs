@@ -1,4 +1,4 @@
-//! A small SMTP server: it takes mails and keeps them, or refuses them, or lets its clients wait.
+//! A small SMTP server: it takes mails and keeps them, or refuses them, or lets its clients wait; in the clear or by TLS.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 /// What it lets in.
 const USER: &str = "shop";
 pub const PASSWORD: &str = "hunter2/ä";
+const START_TLS: &str = "220 go on by TLS";
 
 /// Listens until it is dropped, and its connections with it.
 pub struct Sink {
@@ -40,9 +42,21 @@ pub struct Taken {
     pub from: String,
     pub to: Vec<String>,
     pub content: String,
+    /// Whether it came by TLS.
+    pub is_secret: bool,
+}
+
+/// Whether it speaks TLS.
+pub enum Security {
+    None,
+    /// To whoever says STARTTLS; it takes passwords from nobody else.
+    Offered(TlsAcceptor),
+    /// From the first byte.
+    Whole(TlsAcceptor),
 }
 
 struct Shared {
+    security: Security,
     manner: watch::Sender<Manner>,
     /// Grows when connections are cut.
     cuts: watch::Sender<u32>,
@@ -57,11 +71,17 @@ struct Kept {
 }
 
 impl Sink {
-    /// On a free port, taking what comes.
+    /// On a free port, taking what comes, in the clear.
     pub async fn open() -> Self {
+        Self::with(Security::None).await
+    }
+
+    /// The same, by TLS.
+    pub async fn with(security: Security) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
+            security,
             manner: watch::Sender::new(Manner::Take(Duration::ZERO)),
             cuts: watch::Sender::new(0),
             kept: Mutex::default(),
@@ -76,7 +96,7 @@ impl Sink {
                     let (shared, mut cut) = (shared.clone(), shared.cuts.subscribe());
                     connections.spawn(async move {
                         tokio::select! {
-                            _ = converse(client, &shared) => {}
+                            _ = serve(client, &shared) => {}
                             _ = cut.changed() => {}
                         }
                     });
@@ -88,12 +108,16 @@ impl Sink {
 
     /// For clients that come without a password.
     pub fn url(&self) -> String {
-        format!("smtp://{}", self.address)
+        format!("{}://{}", self.scheme(), self.address)
     }
 
     /// For clients with this password, as it stands in a URL.
     pub fn url_with(&self, password: &str) -> String {
-        format!("smtp://{USER}:{password}@{}", self.address)
+        format!("{}://{USER}:{password}@{}", self.scheme(), self.address)
+    }
+
+    fn scheme(&self) -> &str {
+        if matches!(self.shared.security, Security::Whole(_)) { "smtps" } else { "smtp" }
     }
 
     /// From the next answer on.
@@ -129,54 +153,83 @@ impl Drop for Sink {
     }
 }
 
-/// Answers command by command, whether they come one by one or all at once.
-async fn converse(mut client: TcpStream, shared: &Shared) -> std::io::Result<()> {
-    let (from_client, mut to_client) = client.split();
-    let mut from_client = BufReader::new(from_client);
+async fn serve(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
+    const GREETING: &str = "220 sink at your service";
+    match &shared.security {
+        Security::None => converse(client, Some(GREETING), false, shared).await.map(drop),
+        Security::Offered(acceptor) => match converse(client, Some(GREETING), false, shared).await? {
+            Some(client) => converse(acceptor.accept(client).await?, None, true, shared).await.map(drop),
+            None => Ok(()),
+        },
+        Security::Whole(acceptor) => {
+            converse(acceptor.accept(client).await?, Some(GREETING), true, shared).await.map(drop)
+        }
+    }
+}
+
+/// Answers command by command, whether they come one by one or all at once. The connection, if it is to go on by TLS.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    client: S,
+    greeting: Option<&str>,
+    is_secret: bool,
+    shared: &Shared,
+) -> std::io::Result<Option<S>> {
+    let mut client = BufReader::new(client);
     let mut manner = shared.manner.subscribe();
     let mut mail = None;
-    let mut answer = "220 sink at your service".to_owned();
+    let mut answer = greeting.map(str::to_owned);
     loop {
-        let _ = manner.wait_for(|manner| *manner != Manner::Silent).await;
-        to_client.write_all(format!("{answer}\r\n").as_bytes()).await?;
-        if answer.starts_with("221") {
-            return Ok(());
+        if let Some(answer) = &answer {
+            let _ = manner.wait_for(|manner| *manner != Manner::Silent).await;
+            client.write_all(format!("{answer}\r\n").as_bytes()).await?;
+            client.flush().await?;
         }
-        if answer.starts_with("354") {
-            let content = content(&mut from_client).await?;
-            let Some(taken) = mail.take().map(|mail| Taken { content, ..mail }) else { return Ok(()) };
+        let said = answer.as_deref().unwrap_or_default();
+        if said == START_TLS {
+            return Ok(Some(client.into_inner()));
+        }
+        if said.starts_with("221") {
+            return Ok(None);
+        }
+        if said.starts_with("354") {
+            let content = content(&mut client).await?;
+            let Some(taken) = mail.take().map(|mail| Taken { content, ..mail }) else { return Ok(None) };
             let pace = match *manner.borrow() {
                 Manner::Take(pace) => pace,
                 _ => Duration::ZERO,
             };
             tokio::time::sleep(pace).await;
             shared.keep(taken);
-            answer = "250 taken".to_owned();
+            answer = Some("250 taken".to_owned());
             continue;
         }
-        let Some(line) = line(&mut from_client).await? else { return Ok(()) };
-        answer = shared.answer(&line, &mut mail);
+        let Some(line) = line(&mut client).await? else { return Ok(None) };
+        answer = Some(shared.answer(&line, is_secret, &mut mail));
     }
 }
 
 impl Shared {
-    fn answer(&self, line: &str, mail: &mut Option<Taken>) -> String {
+    fn answer(&self, line: &str, is_secret: bool, mail: &mut Option<Taken>) -> String {
+        let offers_tls = matches!(self.security, Security::Offered(_)) && !is_secret;
         let (verb, rest) = line.split_once([' ', ':']).unwrap_or((line, ""));
         let address = || rest.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
         let answer = match (verb.to_ascii_uppercase().as_str(), mail.as_mut()) {
+            ("EHLO", _) if offers_tls => "250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 STARTTLS",
             ("EHLO", _) => "250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 AUTH PLAIN",
             ("HELO" | "NOOP", _) => "250 sink",
             ("RSET", _) => {
                 *mail = None;
                 "250 forgotten"
             }
+            ("STARTTLS", None) if offers_tls => START_TLS,
+            ("AUTH", _) if offers_tls => "538 not in the clear",
             ("AUTH", _) if rest == format!("PLAIN {}", STANDARD.encode(format!("\0{USER}\0{PASSWORD}"))) => {
                 "235 welcome"
             }
             // Some servers say what they have read.
             ("AUTH", _) => return format!("535 {line} is not right, nor is {PASSWORD}"),
             ("MAIL", None) => {
-                *mail = Some(Taken { from: address(), to: Vec::new(), content: String::new() });
+                *mail = Some(Taken { from: address(), to: Vec::new(), content: String::new(), is_secret });
                 "250 go on"
             }
             ("RCPT", Some(mail)) => match *self.manner.borrow() {
@@ -209,7 +262,7 @@ async fn line(from: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<Opti
 }
 
 /// What comes up to the line with nothing but a dot, without the dots before others.
-async fn content(from: &mut BufReader<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+async fn content(from: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<String> {
     let mut content = String::new();
     while let Some(line) = line(from).await? {
         if line == "." {
