@@ -228,4 +228,4 @@ impl JobLookups {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

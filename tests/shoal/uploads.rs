@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shoal::data::Databases;
 use shoal::data::write::{CountChanges, Refused, Writes};
-use shoal::domain::import::upload::{ImportProducts, StoreUpload};
+use shoal::domain::import::upload::{ImportProducts, PurgeUploads, StoreUpload};
 use shoal::domain::refusal::Refusal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::model::global;
 use crate::support::{Backend, Database, TestApp};
 
-crate::on_both!(a_file_is_kept_as_it_is, files_belong_to_whoever_sent_them);
+crate::on_both!(a_file_is_kept_as_it_is, files_belong_to_whoever_sent_them, what_stays_keeps_nothing_else);
 
 pub const HEADER: &str = "sku,name,price_cents,currency\n";
 const GOOD: &str = "sku,name,price_cents,currency\nA,Vase,250,EUR\n";
@@ -165,6 +165,30 @@ async fn a_file_that_drips_is_not_waited_for() {
     let head = "PUT /uploads HTTP/1.1\r\nhost: a\r\ncontent-type: text/csv\r\ncontent-length: 1000\r\n\r\nsku,";
     let answer = raw(&app, head).await;
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("REQUEST_TIMEOUT"), "{answer}");
+}
+
+/// However many files are older and still needed.
+async fn what_stays_keeps_nothing_else(backend: Backend) {
+    let database = Database::empty(backend).await;
+    let databases = Databases::open(&database.settings()).await.unwrap();
+    let writes = Writes::new(databases.clone(), std::sync::Arc::new(CountChanges));
+    let ledger = std::sync::Arc::default();
+    for _ in 0..6 {
+        let upload = StoreUpload::of_products("user:1".to_owned(), GOOD.into()).await.unwrap();
+        writes.run(upload, None, &ledger).await.unwrap();
+    }
+    for upload in [1, 2, 3] {
+        writes.run(ImportProducts { upload, owner: None }, None, &ledger).await.unwrap();
+    }
+    database.execute("update uploads set created_at = '2020-01-01T00:00:00+00:00' where id < 6").await;
+    let mut purged = Vec::new();
+    for _ in 0..3 {
+        purged.push(writes.run(PurgeUploads { older_than_ms: 1000, limit: 1 }, None, &ledger).await.unwrap().output);
+    }
+    assert_eq!(purged, [1, 1, 0]);
+    let left = "select cast(count(*) || ' ' || max(id) as text) from uploads";
+    assert_eq!(database.text(left).await.as_deref(), Some("4 6"));
+    databases.close().await;
 }
 
 /// Nobody is told of what belongs to others.

@@ -10,9 +10,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::products;
-use crate::data::Record;
 use crate::data::condition::Condition;
 use crate::data::write::{Refused, Set, Transaction, Work};
+use crate::data::{Error, Record};
 use crate::domain::job::works::span;
 use crate::domain::job::{Kind, Task, enqueue};
 use crate::domain::refusal::{Code, Refusal, wrong};
@@ -97,21 +97,19 @@ pub struct ImportProducts {
 }
 
 impl Work for ImportProducts {
-    /// The id of the job.
-    type Output = i64;
-    type Refusal = Refusal<i64>;
+    /// The job that does it.
+    type Output = job::Model;
+    type Refusal = Refusal<job::Model>;
     const NAME: &'static str = "importProducts";
 
-    async fn run(&self, transaction: &mut Transaction) -> Result<i64, Refused<Self::Refusal>> {
+    async fn run(&self, transaction: &mut Transaction) -> Result<job::Model, Refused<Self::Refusal>> {
         // Locked, so that it is not removed before there is a job that needs it.
         let upload = transaction.lock::<upload::Row>(self.upload).await?;
         let is_theirs = |upload: &upload::Row| self.owner.as_ref().is_none_or(|owner| *owner == upload.owner);
         // That there is somebody else's is nobody's business.
         upload.filter(|upload| is_theirs(upload)).ok_or_else(|| Refusal::missing("Upload"))?;
-        match enqueue(transaction, &Task::ImportProducts { upload: self.upload }).await? {
-            Some(job) => Ok(job.id),
-            None => Err(wrong(&["uploadId"], Code::InvalidState, "it is being imported already")),
-        }
+        let job = enqueue(transaction, &Task::ImportProducts { upload: self.upload }).await?;
+        Ok(job.ok_or_else(|| wrong(&["uploadId"], Code::InvalidState, "it is being imported already"))?)
     }
 }
 
@@ -152,22 +150,31 @@ impl Work for PurgeUploads {
     async fn run(&self, transaction: &mut Transaction) -> Result<usize, Refused<Infallible>> {
         let before = transaction.now().await? - span(self.older_than_ms);
         let conditions = [Condition::below(Column::CreatedAt, before)];
-        let mut old = transaction.take::<upload::Row>(&conditions, &[Column::CreatedAt], self.limit).await?;
+        // Those that stay may be the oldest, and must not keep others.
+        let limit = self.limit.saturating_add(imports(transaction).await?.len());
+        let mut old = transaction.take::<upload::Row>(&conditions, &[Column::CreatedAt], limit).await?;
         if old.is_empty() {
             return Ok(0);
         }
-        let mut needed = Vec::new();
-        for state in [State::Queued, State::Running] {
-            let conditions = [
-                Condition::is(job::Column::State, state),
-                Condition::equals(job::Column::Kind, Kind::Import.name().to_owned()),
-            ];
-            needed.extend(transaction.latest::<job::Model>(&conditions, usize::MAX).await?);
-        }
-        let needed: Vec<_> = needed.iter().filter_map(|job| Task::of(job).ok()).collect();
+        // Once more: now that they are locked, nobody can ask for one.
+        let needed = imports(transaction).await?;
         old.retain(|upload| !needed.contains(&Task::ImportProducts { upload: upload.id }));
+        old.truncate(self.limit);
         let count = old.len();
         transaction.delete_all(old).await?;
         Ok(count)
     }
+}
+
+/// What the imports that wait or run are to do.
+async fn imports(transaction: &mut Transaction) -> Result<Vec<Task>, Error> {
+    let mut jobs = Vec::new();
+    for state in [State::Queued, State::Running] {
+        let conditions = [
+            Condition::is(job::Column::State, state),
+            Condition::equals(job::Column::Kind, Kind::Import.name().to_owned()),
+        ];
+        jobs.extend(transaction.latest::<job::Model>(&conditions, usize::MAX).await?);
+    }
+    Ok(jobs.iter().filter_map(|job| Task::of(job).ok()).collect())
 }

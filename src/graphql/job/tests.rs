@@ -19,13 +19,13 @@ const ID: &str = "Sm9iOjE";
 const FORBIDDEN: &str = "FORBIDDEN";
 
 /// An embedded database without a table, which is enough for who may see nothing of it.
-struct World {
+pub(in crate::graphql) struct World {
     _dir: TempDir,
     sources: Sources,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let settings = databases::Settings { data_dir: dir.path().to_owned(), ..databases::Settings::default() };
         let databases = Databases::open(&settings).await.unwrap();
@@ -33,7 +33,7 @@ impl World {
         Self { _dir: dir, sources }
     }
 
-    fn context(&self, role: Role) -> RequestContext {
+    pub fn context(&self, role: Role) -> RequestContext {
         let writes = Writes::new(self.sources.databases.clone(), Arc::new(CountChanges));
         let settings = Settings {
             page_size: 20,
@@ -53,7 +53,7 @@ impl World {
 }
 
 /// The codes of the errors of a response.
-fn codes(response: &Response) -> Vec<String> {
+pub(in crate::graphql) fn codes(response: &Response) -> Vec<String> {
     response.errors.iter().map(crate::graphql::error::code).collect()
 }
 

@@ -1,6 +1,9 @@
 //! Mutations that begin what takes longer than a request may.
 
-use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, InputObject, Object, Result};
+use entity::job;
 
 use super::check::Check;
 use super::user_error::UserError;
@@ -41,17 +44,37 @@ struct ImportProductsInput {
 }
 
 /// What importProducts began.
-#[derive(SimpleObject)]
 struct ImportProductsPayload {
-    /// The global id of the job that imports the file; null if there is none.
-    job_id: Option<ID>,
-    /// What to mend, so that it can be done; empty if it was begun.
+    job: Option<Arc<job::Model>>,
     user_errors: Vec<UserError>,
 }
 
-impl From<Answer<i64, i64>> for ImportProductsPayload {
-    fn from(answer: Answer<i64, i64>) -> Self {
+impl From<Answer<job::Model, job::Model>> for ImportProductsPayload {
+    fn from(answer: Answer<job::Model, job::Model>) -> Self {
         let (job, user_errors) = answer.split();
-        Self { job_id: job.map(id::encode::<Job>), user_errors }
+        Self { job: job.map(Arc::new), user_errors }
     }
 }
+
+/// What importProducts began.
+#[Object]
+impl ImportProductsPayload {
+    /// The job that imports the file; null if there is none. Only for admins.
+    async fn job(&self, ctx: &Context<'_>) -> Result<Option<Job>> {
+        ctx.allow::<Job>()?;
+        Ok(self.job.clone().map(Job::from))
+    }
+
+    /// The global id of the job, for everybody; null if there is none.
+    async fn job_id(&self) -> Option<ID> {
+        self.job.as_ref().map(|job| id::encode::<Job>(job.id))
+    }
+
+    /// What to mend, so that it can be done; empty if it was begun.
+    async fn user_errors(&self) -> &[UserError] {
+        &self.user_errors
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,8 @@ pub async fn change(shop: &mut Shop) {
 
     stock(shop, &tulip["id"]).await;
     let file = crate::uploads::sent(&shop.app, "sku,name,price_cents,currency\nF-1,Fern,1,EUR\n").await;
-    let payload = shop.done("importProducts", json!({ "uploadId": file }), "jobId").await;
+    let payload = shop.done("importProducts", json!({ "uploadId": file }), "job { id state } jobId").await;
+    assert_eq!(payload["job"], json!({ "id": payload["jobId"], "state": "QUEUED" }));
     assert!(payload["jobId"].is_string());
 }
 
