@@ -1,7 +1,8 @@
 //! Imports the products of a file that was sent, batch by batch.
 //!
-//! A batch and how far the import has come with it are one transaction, in which the attempt still holds the job: whoever
-//! takes it over goes on behind the last batch, and a worker that lost it writes nothing more.
+//! A batch and how far the import has come with it are one transaction, at whose end the attempt still holds the job: whoever
+//! takes it over goes on behind the last batch, and a worker that lost it writes nothing more. While a batch waits for
+//! products that others change, the job can be kept, and called off.
 
 use bytes::Bytes;
 use entity::job;

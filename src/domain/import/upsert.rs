@@ -54,11 +54,8 @@ impl Work for WriteProducts {
     const NAME: &'static str = "writeProducts";
 
     async fn run(&self, transaction: &mut Transaction) -> Result<Written, Refused<Infallible>> {
-        // Whoever takes the job over has to wait until this is committed or undone.
-        let Some(job) = transaction.lock::<job::Model>(self.attempt.job).await? else { return Ok(Written::Lost) };
-        if !self.attempt.holds(&job) || job.progress != self.batch.after {
-            return Ok(Written::Lost);
-        }
+        let job = transaction.find::<job::Model>(vec![self.attempt.job]).await?.remove(&self.attempt.job);
+        let Some(job) = job.filter(|job| self.is_next(job)) else { return Ok(Written::Lost) };
         if job.cancel_requested {
             return Ok(Written::Cancelled);
         }
@@ -75,8 +72,18 @@ impl Work for WriteProducts {
             report: Set(Some(text.clone())),
             ..Default::default()
         };
-        transaction.update(job, columns).await?;
+        // Last, for products may have to be waited for, and the lease be extended meanwhile. Whoever takes the job over
+        // waits from here on; if somebody has, nothing of this stays, and the next run says so.
+        let job = transaction.lock::<job::Model>(self.attempt.job).await?.filter(|job| self.is_next(job));
+        transaction.update(job.ok_or_else(Error::contention)?, columns).await?;
         Ok(Written::Done(text))
+    }
+}
+
+impl WriteProducts {
+    /// Whether the attempt still is what runs, and has come so far.
+    fn is_next(&self, job: &job::Model) -> bool {
+        self.attempt.holds(job) && job.progress == self.batch.after
     }
 }
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Socket;
-use crate::jobs::{OFTEN, SHORT_LEASE, Worker, added, locked, unlock};
+use crate::jobs::{LONG_LEASE, OFTEN, Worker, added, locked, unlock};
 use crate::model::global;
+use crate::mutations::mutation;
 use crate::on_both;
 use crate::support::{Backend, Database, TestApp, eventually};
+use crate::uploads::{HEADER, sent};
 
 on_both!(it_is_watched_until_it_has_ended);
 
@@ -82,7 +84,7 @@ async fn a_worker_elsewhere_is_watched_from_the_queue_to_the_end() {
     socket.subscribe("job", WATCH, json!({ "id": global("Job", &key) })).await;
     socket.settle().await;
     let lock = locked(&database).await;
-    let _worker = Worker::start(&database, &[OFTEN, SHORT_LEASE]);
+    let _worker = Worker::start(&database, &[OFTEN, LONG_LEASE]);
     let running = event(&mut socket, "job").await;
     assert_eq!((&running["state"], &running["attempt"]), (&json!("RUNNING"), &json!(1)));
     // That its lease is extended is no event.
@@ -100,4 +102,37 @@ async fn a_worker_elsewhere_is_watched_from_the_queue_to_the_end() {
     assert_eq!(app.metric("shoal_subscriptions", "").await, 0.0);
     // Nothing of all that was told to nobody: the events were those that were shown.
     assert_eq!(app.metric("shoal_events_total", "job_progress").await, 3.0);
+}
+
+/// Three processes: one is asked for the import, one is watched, one does it.
+#[tokio::test]
+async fn an_import_is_watched_at_another_server_than_asked_for_it() {
+    let database = Arc::new(Database::empty(Backend::Postgres).await);
+    let (asked, watched) = tokio::join!(TestApp::start(database.clone(), &[]), TestApp::start(database.clone(), &[]));
+    watched.caches().await;
+    let lines: String = (0..600).map(|number| format!("S{number:04},Vase,1,EUR\n")).collect();
+    let upload = sent(&asked, format!("{HEADER}{lines}")).await;
+    let begun = mutation("importProducts", "job { id state progress progressTotal }");
+    let payload = asked.query_with(&begun, json!({ "input": { "uploadId": upload } })).await["importProducts"].take();
+    assert_eq!(payload["userErrors"], json!([]));
+    let job = &payload["job"];
+    assert_eq!((&job["state"], &job["progress"]), (&json!("QUEUED"), &json!(0)), "{job}");
+
+    let mut socket = Socket::open(&watched).await;
+    socket.subscribe("job", WATCH, json!({ "id": job["id"] })).await;
+    socket.settle().await;
+    let _worker = Worker::start(&database, &[OFTEN]);
+    let mut seen = Vec::new();
+    loop {
+        let message = socket.receive().await;
+        if message == json!({ "id": "job", "type": "complete" }) {
+            break;
+        }
+        let job = &message["payload"]["data"]["jobProgress"];
+        seen.push((job["state"].as_str().unwrap().to_owned(), job["progress"].as_i64().unwrap()));
+    }
+    // Each batch, and each state; what is shown of an event may be a later one.
+    assert_eq!(seen.len(), 5, "{seen:?}");
+    assert!(seen.is_sorted_by_key(|(_, progress)| *progress) && seen[0].0 == "RUNNING", "{seen:?}");
+    assert_eq!(seen[4], ("DONE".to_owned(), 600), "{seen:?}");
 }
