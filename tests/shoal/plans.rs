@@ -23,7 +23,8 @@ use values::Values;
 
 /// The columns of the first are those of the primary key, which PostgreSQL would then search from end to end: rows do not
 /// show that. The others serve who runs jobs.
-const UNMISSED: [&str; 6] = ["post_tags_tag", "jobs_due", "jobs_leased", "jobs_unique", "jobs_slot", "jobs_finished"];
+const UNMISSED: [&str; 6] =
+    ["post_tags_tag", "jobs_due", "jobs_leased", "jobs_unique_key", "jobs_slot", "jobs_finished"];
 
 /// A server whose plans are known.
 struct Planned {

@@ -12,8 +12,8 @@ use crate::data::condition::Condition;
 use crate::data::write::{Refused, Set, Transaction, Work};
 use crate::domain::refusal::{Code, Problem, Refusal};
 
-/// The index of jobs of which one at a time waits or runs, as PostgreSQL and SQLite name it.
-const UNIQUE: [&str; 2] = ["jobs_unique", "jobs_unique_key"];
+/// The index of jobs of which one at a time waits or runs.
+const UNIQUE: &str = "jobs_unique_key";
 
 /// Adds a job by hand.
 #[derive(Debug, Serialize)]
@@ -61,7 +61,7 @@ impl Work for RetryJob {
         };
         let current = (*job).clone();
         match transaction.update(job, columns).await {
-            Err(crate::data::Error::Taken(index)) if UNIQUE.contains(&index.as_str()) => {
+            Err(crate::data::Error::Taken(index)) if index == UNIQUE => {
                 let text = "another that does the same waits or runs";
                 Err(Refusal::of(current, Problem::new(&["id"], Code::Taken, text)))
             }
