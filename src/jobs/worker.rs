@@ -114,7 +114,11 @@ impl Shared {
             let (is_look, wanted) = (ids.is_none(), free.len());
             let jobs = match ids {
                 Some(ids) if ids.is_empty() => Vec::new(),
-                ids => self.claim(kind, ids, wanted).await,
+                ids => match self.claim(kind, ids, wanted).await {
+                    // Others had dealt with those: the next hints may be better.
+                    Some(jobs) if jobs.is_empty() && !is_look => continue,
+                    jobs => jobs.unwrap_or_default(),
+                },
             };
             if is_look && jobs.len() < wanted {
                 next_look = Instant::now() + settings.poll();
@@ -134,16 +138,16 @@ impl Shared {
         }
     }
 
-    /// Takes jobs, each with the time until which it is this worker's.
-    async fn claim(&self, kind: Kind, ids: Option<Vec<i64>>, limit: usize) -> Vec<(job::Model, Instant)> {
+    /// Takes jobs, each with the time until which it is this worker's; none, if the table cannot be looked at.
+    async fn claim(&self, kind: Kind, ids: Option<Vec<i64>>, limit: usize) -> Option<Vec<(job::Model, Instant)>> {
         let settings = &self.means.settings;
         let (worker, lease_ms) = (self.name.clone(), settings.lease_ms());
         let until = Instant::now() + settings.lease();
         match write(&self.means.writes, Claim { kind, ids, limit, worker, lease_ms }).await {
-            Ok(jobs) => jobs.into_iter().map(|job| (job, until)).collect(),
+            Ok(jobs) => Some(jobs.into_iter().map(|job| (job, until)).collect()),
             Err(error) => {
                 tracing::warn!(error, kind = kind.name(), "the jobs cannot be looked at");
-                Vec::new()
+                None
             }
         }
     }
