@@ -113,6 +113,39 @@ async fn what_a_server_refuses_for_good_is_a_dead_letter() {
     assert_eq!(sink.mails("job-2@localhost").len(), 1);
 }
 
+/// Three mails to Ada, with these priorities, that nobody has given a hint of.
+async fn waiting(priorities: [i32; 3]) -> Arc<Database> {
+    let database = Arc::new(Database::empty(Backend::Postgres).await);
+    let user = "insert into users (email, name, role, active) values ('ada@example.org', 'Ada', 'customer', true)";
+    database.execute(user).await;
+    for priority in priorities {
+        let row = format!(r#"('mail', '{{"task":"welcome","user":1}}', 5, {priority})"#);
+        database.execute(&format!("insert into jobs (kind, task, max_attempts, priority) values {row}")).await;
+    }
+    database
+}
+
+#[tokio::test]
+async fn what_somebody_waits_for_comes_first() {
+    let (sink, database) = (Sink::open().await, waiting([10, 10, 0]).await);
+    let _app = app(database.clone(), &sink, &[("SHOAL_JOBS__CONCURRENCY__MAIL", "1")]).await;
+    let order = "select string_agg(id::text, ' ' order by finished_at) from jobs having count(finished_at) = 3";
+    eventually("all to be sent", async || database.text(order).await.is_some()).await;
+    assert_eq!(database.text(order).await.as_deref(), Some("3 1 2"));
+}
+
+#[tokio::test]
+async fn no_more_are_sent_at_once_than_is_said() {
+    let (sink, database) = (Sink::open().await, waiting([0; 3]).await);
+    sink.behave(Manner::Silent);
+    let _app = app(database.clone(), &sink, &[("SHOAL_JOBS__CONCURRENCY__MAIL", "2")]).await;
+    eventually("two to be begun", async || sink.connections() == 2).await;
+    let states = "select string_agg(state, ' ' order by state) from jobs";
+    assert_eq!(database.text(states).await.as_deref(), Some("queued running running"));
+    sink.behave(Manner::Take(Duration::ZERO));
+    eventually("all to be sent", async || database.text(states).await.as_deref() == Some("done done done")).await;
+}
+
 /// However fast they are queued, they go at the pace of the server that takes them, and nobody keeps them in memory.
 #[tokio::test]
 async fn ten_thousand_mails_drain_with_flat_memory() {
