@@ -129,7 +129,8 @@ async fn waiting(priorities: [i32; 3]) -> Arc<Database> {
 async fn what_somebody_waits_for_comes_first() {
     let (sink, database) = (Sink::open().await, waiting([10, 10, 0]).await);
     let _app = app(database.clone(), &sink, &[("SHOAL_JOBS__CONCURRENCY__MAIL", "1")]).await;
-    let order = "select string_agg(id::text, ' ' order by finished_at) from jobs having count(finished_at) = 3";
+    let order =
+        "select case count(finished_at) when 3 then string_agg(id::text, ' ' order by finished_at) end from jobs";
     eventually("all to be sent", async || database.text(order).await.is_some()).await;
     assert_eq!(database.text(order).await.as_deref(), Some("3 1 2"));
 }
@@ -165,7 +166,7 @@ async fn ten_thousand_mails_drain_with_flat_memory() {
     let memory = resident(app.process());
     while sink.counts().1 < 10_000 {
         let so_far = sink.counts().1;
-        eventually("more to come", async || sink.counts().1 >= (so_far + 1000).min(10_000)).await;
+        eventually("more to come", async || sink.counts().1 >= (so_far + 100).min(10_000)).await;
     }
     let after = resident(app.process());
     assert!(after < memory + 20_000, "{memory} kB, then {after} kB");
