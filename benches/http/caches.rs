@@ -238,7 +238,7 @@ async fn health(server: &Server) -> Value {
 }
 
 /// Waits until the caches are in use.
-async fn follows(server: &Server) {
+pub async fn follows(server: &Server) {
     while health(server).await["feed"]["follows"] == false {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

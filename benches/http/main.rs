@@ -10,7 +10,7 @@
 //! - **SQL floor**: axum, sqlx, and one hand-written statement that returns the JSON of the answer;
 //! - **bytes floor**: axum, which reads the request and returns the bytes of the answer from memory.
 //!
-//! With `--replicas`, `--caches` or `--overload` it measures something else: see there.
+//! With `--replicas`, `--caches`, `--overload` or `--jobs` it measures something else: see there.
 //!
 //! wrk asks each for the same requests in the same order. Servers take turns, for several rounds; of each figure the
 //! table shows the median. CPU is what the processes of the server and of PostgreSQL used, by their own account: it says
@@ -21,10 +21,14 @@
 mod caches;
 mod classes;
 mod floors;
+mod jobs;
 mod load;
 mod overload;
 mod replicas;
 mod servers;
+#[path = "../../tests/shoal/support/sink.rs"]
+#[allow(dead_code, reason = "tests ask more of it")]
+mod sink;
 mod table;
 
 use std::path::PathBuf;
@@ -42,6 +46,7 @@ pub struct Options {
     replicas: bool,
     caches: bool,
     overload: bool,
+    jobs: bool,
 }
 
 fn options() -> Options {
@@ -53,6 +58,7 @@ fn options() -> Options {
         replicas: false,
         caches: false,
         overload: false,
+        jobs: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -64,6 +70,7 @@ fn options() -> Options {
             "--replicas" => options.replicas = true,
             "--caches" => options.caches = true,
             "--overload" => options.overload = true,
+            "--jobs" => options.jobs = true,
             // Cargo's own.
             "--bench" => {}
             class => options.classes.push(class.to_owned()),
@@ -85,6 +92,9 @@ async fn main() {
     }
     if options.overload {
         return overload::run(&bench, &options).await;
+    }
+    if options.jobs {
+        return jobs::run(&bench, &options).await;
     }
     let known = Class::all(bench.users);
     let is_wanted = |class: &Class| options.classes.is_empty() || options.classes.iter().any(|name| name == class.name);

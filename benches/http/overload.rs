@@ -36,7 +36,7 @@ const MOST_OPEN: usize = 4000;
 type Connection = BufReader<TcpStream>;
 
 /// What became of a request.
-struct Answered {
+pub struct Answered {
     at: Duration,
     latency: Duration,
     /// `ok`, the code of its error, or what went wrong with its connection.
@@ -81,7 +81,7 @@ pub async fn run(bench: &Bench, options: &Options) {
 }
 
 /// Sends requests at a rate, for a time, whatever comes of them.
-async fn offer(address: &str, bodies: &[String], rate: f64, time: Duration) -> Vec<Answered> {
+pub async fn offer(address: &str, bodies: &[String], rate: f64, time: Duration) -> Vec<Answered> {
     let requests: Vec<Arc<[u8]>> = bodies.iter().map(|body| request(address, body)).collect();
     let address: Arc<str> = address.into();
     let (done, mut answers) = mpsc::unbounded_channel();
@@ -162,19 +162,19 @@ async fn ask(idle: Option<Connection>, address: &str, request: &[u8]) -> io::Res
 }
 
 /// Of what was accepted, in milliseconds, sorted.
-fn latencies(answered: &[Answered]) -> Vec<f64> {
+pub fn latencies(answered: &[Answered]) -> Vec<f64> {
     let accepted = answered.iter().filter(|answered| answered.outcome == "ok");
     let mut latencies: Vec<_> = accepted.map(|answered| answered.latency.as_secs_f64() * 1000.0).collect();
     latencies.sort_by(f64::total_cmp);
     latencies
 }
 
-fn percentile(sorted: &[f64], part: f64) -> f64 {
+pub fn percentile(sorted: &[f64], part: f64) -> f64 {
     let place = (sorted.len() as f64 * part) as usize;
     sorted.get(place.min(sorted.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
 }
 
-fn outcomes(answered: &[Answered]) -> BTreeMap<&str, usize> {
+pub fn outcomes(answered: &[Answered]) -> BTreeMap<&str, usize> {
     let mut outcomes = BTreeMap::new();
     for answered in answered {
         *outcomes.entry(answered.outcome.as_str()).or_default() += 1;

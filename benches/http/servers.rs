@@ -74,12 +74,10 @@ impl Bench {
         let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut connection).await.unwrap();
         let stat = std::fs::read_to_string(format!("/proc/{backend}/stat")).expect("PostgreSQL runs on this machine");
         let postmaster = stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut count = async |table: &str| {
-            let sql = format!("select count(*) from {table}");
-            sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap()
-        };
-        let (users, posts, items) = (count("users").await, count("posts").await, count("order_items").await);
-        Self { url, postmaster, redis: redis().await, users, posts, items }
+        let bench = Self { url, postmaster, redis: redis().await, users: 0, posts: 0, items: 0 };
+        let (users, posts, items) =
+            (bench.count("users").await, bench.count("posts").await, bench.count("order_items").await);
+        Self { users, posts, items, ..bench }
     }
 
     /// Starts the servers, and makes sure that they answer the same.
@@ -143,10 +141,33 @@ impl Bench {
         Server::start(command, "serving GraphQL at http://", "/graphql")
     }
 
+    /// A process that runs jobs, with these settings.
+    pub fn work(&self, settings: &[(&str, &str)]) -> Server {
+        let mut command = Command::new(SHOAL);
+        let command = self.environment(command.arg("worker")).envs(settings.iter().copied());
+        Server::start(command, "jobs are run here, mails go to ", "")
+    }
+
+    /// Runs a statement on the database.
+    pub async fn execute(&self, sql: &str) {
+        run(&mut connect(&self.url).await, sql).await;
+    }
+
+    /// How many rows there are of this.
+    pub async fn count(&self, of: &str) -> i64 {
+        let sql = AssertSqlSafe(format!("select count(*) from {of}"));
+        sqlx::query_scalar(sql).fetch_one(&mut connect(&self.url).await).await.unwrap()
+    }
+
+    /// Microseconds of CPU that PostgreSQL and Redis have used.
+    pub fn cpu_of_stores(&self) -> f64 {
+        load::cpu_of_tree(self.postmaster) + self.cpu_of_redis()
+    }
+
     /// Loads a server with the requests of a class, which lie in a file.
     pub async fn load(&self, server: &Server, path: &str, bodies: &Path, seconds: u32) -> Figures {
         let url = format!("http://{}/{path}", server.address);
-        let used = || (load::cpu_of(server.child.id()), load::cpu_of_tree(self.postmaster) + self.cpu_of_redis());
+        let used = || (server.cpu(), self.cpu_of_stores());
         let (statements, before) = (self.statements().await, used());
         let counted = load::run(&url, bodies, seconds);
         let (after, statements) = (used(), self.statements().await - statements);
@@ -215,6 +236,11 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server lives");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Microseconds of CPU that it has used.
+    pub fn cpu(&self) -> f64 {
+        load::cpu_of(self.child.id())
     }
 
     pub fn address(&self) -> &str {

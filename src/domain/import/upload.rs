@@ -109,7 +109,7 @@ impl Work for ImportProducts {
         // That there is somebody else's is nobody's business.
         upload.filter(|upload| is_theirs(upload)).ok_or_else(|| Refusal::missing("Upload"))?;
         let job = enqueue(transaction, &Task::ImportProducts { upload: self.upload }).await?;
-        Ok(job.ok_or_else(|| wrong(&["uploadId"], Code::InvalidState, "it is being imported already"))?)
+        job.ok_or_else(|| wrong(&["uploadId"], Code::InvalidState, "it is being imported already"))
     }
 }
 
