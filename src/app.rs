@@ -2,6 +2,8 @@
 
 mod embedded;
 pub mod migrate;
+mod reload;
+mod stop;
 pub mod work;
 
 use std::net::SocketAddr;
@@ -9,11 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
-use crate::config::Config;
-use crate::data::Databases;
+use crate::config::{Config, Flags};
 use crate::data::cache::{Far, Invalidate};
 use crate::data::events::Events;
 use crate::data::feed::Feed;
@@ -21,6 +20,7 @@ use crate::data::fetch::Sources;
 use crate::data::quota::Quota;
 use crate::data::texts::Texts;
 use crate::data::write::{CountChanges, Writes};
+use crate::data::{Databases, host};
 use crate::graphql::execute::admission::Admission;
 use crate::graphql::execute::{Executor, Means};
 use crate::graphql::persisted::{self, Manifest, Named, Trust};
@@ -28,20 +28,26 @@ use crate::http::{self, Face, Parts, Sight};
 use crate::jobs::Monitor;
 use crate::mail::Mailer;
 use crate::{domain, graphql, telemetry};
+use reload::{Changeable, Limits};
+use stop::Signals;
 
 /// How long connections to databases may take to close: a request that was cut off holds one until its statement ends.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Files that are open beside connections: of the embedded database, of Redis, of the runtime.
+const OTHER_FILES: u64 = 64;
+
 /// Why a command failed: the text is for whoever started it.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Serves until told to stop.
+/// Serves until told to stop. `flags` are where the settings came from, and are read again.
 ///
 /// # Errors
 /// When a part cannot start: an address in use, a database that is behind or in use by another process.
-pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
-    telemetry::log(&config.log)?;
+pub async fn serve(config: Config, flags: Flags, migrate: bool) -> Result<(), Failure> {
+    let filter = telemetry::log(&config.log)?;
     let metrics = telemetry::metrics()?;
+    check_open_files(&config);
     only_loopback(&config.http)?;
     let mailer = Mailer::new(&config.mail, &config.database.data_dir)?;
     // Held as long as the process lives.
@@ -79,29 +85,28 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
         quota: Quota::new(config.rate.clone(), far, &format!("{prefix}:rate")),
         admission: Admission::new(config.admission.clone()),
     };
-    let (stop, stopping) = watch::channel(false);
-    let worker = work::beside(&config, (means.writes.clone(), mailer), &hints, &stopping)?;
+    let (stop, ending) = stop::ending();
+    let worker = work::beside(&config, (means.writes.clone(), mailer), &hints, &ending.stopping)?;
     let sight = Sight {
         databases: databases.clone(),
         far: cache.far().cloned(),
-        cache: Some(cache),
+        cache: Some(cache.clone()),
         feed,
         queue: Monitor::new(means.writes.clone()),
         metrics: metrics.clone(),
-        stopping,
+        ending,
     };
+    let (quota, admission) = (means.quota.clone(), means.admission.clone());
     let executor = Executor::new(means, config.graphql.clone(), &config.subscriptions);
-    let parts = Parts { executor, subscriptions: config.subscriptions.clone(), sight };
+    let parts = Parts { executor: executor.clone(), subscriptions: config.subscriptions.clone(), sight };
     let face = Face::new(config.http.clone(), parts)?;
     let listener = listen(config.http.listen).await?;
+    let limits = Limits { quota, admission, executor, cache, for_caches: face.cache() };
+    let delay = config.http.shutdown_delay();
+    tokio::spawn(Signals::new()?.tell(stop, delay, "requests in work"));
+    reload::on_hangup(flags, config.clone(), Changeable { filter, limits: Some(limits) })?;
     greet(&config, listener.local_addr()?);
     tokio::spawn(telemetry::upkeep(metrics));
-    let told = told_to_stop()?;
-    tokio::spawn(async move {
-        told.await;
-        tracing::info!("stopping: requests in work may end");
-        stop.send_replace(true);
-    });
     face.serve(listener).await;
     if let Some(worker) = worker {
         worker.stopped().await;
@@ -111,6 +116,38 @@ pub async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Asks the server, or worker, with these settings: its status and what it says.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn probe(config: &Config, path: &str, of_worker: bool) -> Result<(u16, String), Failure> {
+    let (address, tls) = match (of_worker, config.jobs.probes) {
+        (false, _) => (config.http.listen, config.http.tls.clone()),
+        (true, Some(address)) => (address, http::settings::Tls::default()),
+        (true, None) => return Err("jobs.probes is not set: a worker answers nowhere".into()),
+    };
+    Ok(http::ask(address, &tls, path).await?)
+}
+
+/// Says so where there may not be enough descriptors for as many connections as the settings allow.
+fn check_open_files(config: &Config) {
+    let pool = u64::from(config.database.pool.size);
+    let replicas = config.database.replicas.len() as u64;
+    // The primary has a pool for writes and one for reads, and a few connections for what goes on beside requests.
+    let databases = (2 + replicas) * (pool + 3) + u64::from(config.database.primary_reads);
+    let wanted = config.http.max_connections as u64 + databases + OTHER_FILES;
+    match host::raise_open_files() {
+        Ok(most) if most >= wanted => {}
+        Ok(most) => tracing::warn!(
+            most,
+            wanted,
+            "fewer files may be open than there may be connections: raise the limit (ulimit -n, LimitNOFILE=), or lower \
+             http.max_connections"
+        ),
+        Err(error) => tracing::warn!(%error, wanted, "cannot raise the number of files that may be open"),
+    }
 }
 
 /// Imports CSV files, or the demo data.
@@ -130,17 +167,6 @@ pub async fn import(config: Config, from: domain::import::From) -> Result<(), Fa
 /// Of what in Redis is the same for all histories and layouts.
 fn prefix(config: &Config) -> String {
     format!("shoal:{}", config.cache.namespace)
-}
-
-/// Waits for the signals that end a process.
-fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 /// The documents that are known by name.
@@ -165,12 +191,15 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 
 /// Until there is identity, whoever reaches the server may do everything.
 fn only_loopback(http: &http::Settings) -> Result<(), Failure> {
-    if http.listen.ip().is_loopback() {
+    if http.listen.ip().is_loopback() || http.anybody_is_admin {
         return Ok(());
     }
     let address = http.listen;
-    Err(format!("will not listen on {address}: every request acts as admin, so only loopback addresses are safe")
-        .into())
+    Err(format!(
+        "will not listen on {address}: every request acts as admin, so only loopback addresses are safe; \
+         http.anybody_is_admin is for networks that nobody else can reach"
+    )
+    .into())
 }
 
 fn greet(config: &Config, address: SocketAddr) {
@@ -184,5 +213,6 @@ fn greet(config: &Config, address: SocketAddr) {
     if config.http.graphiql {
         tracing::info!("GraphiQL is at {scheme}://{address}/");
     }
-    tracing::warn!("identity is not configured: every request acts as admin, from this machine only");
+    let from = if address.ip().is_loopback() { "from this machine only" } else { "from wherever it is reached" };
+    tracing::warn!("identity is not configured: every request acts as admin, {from}");
 }

@@ -2,12 +2,15 @@
 //!
 //! The only place that reads the environment. An unknown setting is an error, so that a misspelt one is noticed.
 
+mod changes;
+mod environment;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::error::{Actual, Kind};
-use figment::providers::{Env, Format, Serialized, Toml};
+use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::data::cache::{self, far};
@@ -108,21 +111,10 @@ impl Config {
         let file = flags.file.as_deref().unwrap_or(Path::new("shoal.toml"));
         let file = if flags.file.is_some() { Toml::file_exact(file) } else { Toml::file(file) };
         let mut figment = Figment::from(Serialized::defaults(Self::default())).merge(file);
-        figment = figment
-            // SHOAL_GRAPHQL__PAGE_SIZE is graphql.page_size.
-            .merge(Env::prefixed("SHOAL_").filter(|key| key.as_str().contains("__")).split("__"))
-            .merge(named("SHOAL_LISTEN", "http.listen"))
-            .merge(named("SHOAL_DATA_DIR", "database.data_dir"))
-            .merge(named("DATABASE_URL", "database.url"))
-            .merge(named("REDIS_URL", "redis.url"));
-        if let Some(urls) = variable("REPLICA_URLS") {
-            let urls: Vec<_> =
-                urls.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
-            figment = figment.merge(("database.replicas", urls));
-        }
+        figment = environment::merge(figment)?;
         #[cfg(feature = "fault-points")]
-        {
-            figment = figment.merge(named("SHOAL_FAULT_POINT", "fault_point"));
+        if let Some(step) = environment::text("SHOAL_FAULT_POINT") {
+            figment = figment.merge(("fault_point", step));
         }
         if let Some(listen) = flags.listen {
             figment = figment.merge(("http.listen", listen));
@@ -156,14 +148,4 @@ fn masked(errors: figment::Error) -> figment::Error {
         error
     };
     errors.into_iter().map(mask).reduce(figment::Error::chain).expect("an error is at least one")
-}
-
-/// The environment variable `name` as the setting `key`; an empty one counts as not set.
-fn named(name: &'static str, key: &'static str) -> Env {
-    Env::raw().filter(move |found| found == name && variable(name).is_some()).map(move |_| key.into()).split(".")
-}
-
-#[allow(clippy::disallowed_methods)]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -10,10 +10,12 @@
 //!   app        the one place where parts are built and joined; start-up and shutdown
 //!     embedded   the database that comes along: its lock, its demo data
 //!     migrate    one process at a time brings a database up to date
+//!     stop, reload   SIGTERM and SIGHUP
 //!     work       jobs: beside a server, in a process of their own, by hand
-//!   config     defaults < shoal.toml < environment < flags
+//!   config     defaults < shoal.toml < environment < flags      environment  itself, or files; changes  between two
 //!   telemetry  logs and metrics       progress  a bar for imports
 //!   http       GraphQL over HTTP, probes, metrics, GraphiQL from the binary
+//!     ask        of a server of this machine, what probes ask
 //!     serve, activity   connections, each watched: bounded in number and in time       tls      of the server's own port
 //!     accept, params, body, uploads   what may come in      origins, address   from whose pages, and from where
 //!     write, refusal, cache           what goes out         socket, sse, multipart, streams   subscriptions
@@ -56,6 +58,7 @@
 //!     write      a transaction on the primary, once under its key, and who hears of it
 //!     hints      which rows may be worth a look, for whoever works on them, here and elsewhere
 //!     ledger     what a request cost          bulk       CSV into tables, or read as a sheet
+//!     current    what may change while the process runs        host       memory and files that it may have
 //!     secret     URLs whose passwords, and texts, that never show     thread  work that no request may keep waiting
 //! ```
 //!

@@ -27,6 +27,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
         \n  REDIS_URL         the far cache tier, redis://host:port/\
         \n  SHOAL_LISTEN      where to listen (127.0.0.1:8000)\
         \n  SHOAL_DATA_DIR    directory of the embedded database (./data)\
+        \n  DATABASE_URL_FILE and so on: a file that has the value\
         \n  SHOAL_GRAPHQL__MAX_PAGE_SIZE and so on: any setting that `shoal config` shows, as SHOAL_SECTION__NAME"
 )]
 struct Cli {
@@ -90,6 +91,26 @@ enum Command {
     },
     /// Print the effective settings, secrets masked.
     Config,
+    /// Ask the server that has these settings how it is; fails unless that is well. For containers.
+    Probe {
+        /// What to ask.
+        #[arg(value_enum, default_value_t)]
+        what: Probe,
+        /// Ask the worker instead, where `jobs.probes` says.
+        #[arg(long)]
+        worker: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Probe {
+    /// Whether it works.
+    Livez,
+    /// Whether requests are to be sent to it.
+    #[default]
+    Readyz,
+    /// How each part is; this fails also where clients hardly notice.
+    Health,
 }
 
 #[derive(Subcommand)]
@@ -189,9 +210,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(_) if listen.is_some() || migrate => return Err("--listen and --migrate are for `shoal serve`".into()),
         Some(other) => other,
     };
-    let config = Config::load(&Flags { file: cli.config, listen, data_dir: cli.data_dir })?;
+    let flags = Flags { file: cli.config, listen, data_dir: cli.data_dir };
+    let config = Config::load(&flags)?;
     match command {
-        Command::Serve(_) => app::serve(config, migrate).await?,
+        Command::Serve(_) => app::serve(config, flags, migrate).await?,
         Command::Migrate { direction: Direction::Up } => list("applied", &migrate::up(&config).await?),
         Command::Migrate { direction: Direction::Down { steps } } => {
             list("reverted", &migrate::down(&config, steps).await?);
@@ -200,7 +222,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Import { directory, .. } => {
             app::import(config, directory.map_or(import::From::Demo, import::From::Directory)).await?
         }
-        Command::Worker => app::work::work(config).await?,
+        Command::Worker => app::work::work(config, flags).await?,
         Command::Jobs { order } => print!("{}", app::work::order(config, order.into()).await?),
         Command::Schema { check: false } => print!("{}", shoal::graphql::sdl()),
         Command::Schema { check: true } => return check_schema(),
@@ -213,6 +235,11 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             print!("{}", mail::preview(&config.mail, template.as_deref(), shown)?);
         }
         Command::Config => print!("{}", config.to_toml()),
+        Command::Probe { what, worker } => {
+            let (status, said) = app::probe(&config, &format!("/{what:?}").to_lowercase(), worker).await?;
+            println!("{said}");
+            return Ok(if status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

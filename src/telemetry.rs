@@ -1,10 +1,11 @@
 //! Logs and metrics: where they go, and what the metrics mean.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, reload};
 
 use crate::config::{Log, LogFormat};
 
@@ -15,17 +16,42 @@ const FAR_SECONDS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.0
 /// Keys of a batch.
 const KEYS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 
+/// What decides what is logged, and can be changed.
+pub struct LogFilter(Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send>);
+
+impl LogFilter {
+    /// Logs by this from now on.
+    ///
+    /// # Errors
+    /// For a filter that cannot be understood.
+    pub fn change(&self, filter: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok((self.0)(EnvFilter::try_new(filter)?)?)
+    }
+}
+
 /// Starts logging to stderr.
 ///
 /// # Errors
 /// For a filter that cannot be understood.
-pub fn log(settings: &Log) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub fn log(settings: &Log) -> Result<LogFilter, Box<dyn std::error::Error + Send + Sync>> {
     let filter = EnvFilter::try_new(&settings.filter)?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match settings.format {
-        LogFormat::Text => subscriber.try_init(),
-        LogFormat::Json => subscriber.json().try_init(),
-    }
+    // Whoever collects logs wants no colours.
+    let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
+    Ok(match settings.format {
+        LogFormat::Text => {
+            let subscriber = subscriber.with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            subscriber.try_init()?;
+            LogFilter(Box::new(move |filter| handle.reload(filter)))
+        }
+        LogFormat::Json => {
+            let subscriber = subscriber.json().with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            subscriber.try_init()?;
+            LogFilter(Box::new(move |filter| handle.reload(filter)))
+        }
+    })
 }
 
 /// Installs the recorder of metrics: call it before anything is measured.
@@ -81,6 +107,21 @@ pub fn metrics() -> Result<PrometheusHandle, Box<dyn std::error::Error + Send + 
     describe_gauge!("shoal_subscriptions", "Subscriptions open");
     describe_gauge!("shoal_sockets", "WebSockets open");
     describe_counter!("shoal_subscriptions_cut_total", "Subscriptions ended before their subscribers did, by reason");
+    describe_counter!("shoal_writes_total", "Changes that were tried, by work and outcome");
+    describe_counter!(
+        "shoal_write_retries_total",
+        "Transactions that were run again because they lost to another, by work"
+    );
+    describe_histogram!("shoal_write_seconds", Unit::Seconds, "Time of a change with its retries, by work");
+    describe_counter!("shoal_rows_written_total", "Rows written and committed, by table and operation");
+    describe_gauge!("shoal_jobs_waiting", "Jobs that wait, by kind");
+    describe_gauge!(
+        "shoal_jobs_oldest_seconds",
+        Unit::Seconds,
+        "For how long the first that is due has waited, by kind"
+    );
+    describe_counter!("shoal_jobs_total", "Attempts at jobs, by kind and outcome");
+    describe_histogram!("shoal_job_seconds", Unit::Seconds, "Time of an attempt at a job, by kind");
     describe_counter!("shoal_mails_total", "Mails handed to the server or kept as files, and others, by outcome");
     describe_counter!("shoal_rate_limited_total", "Requests of clients that had asked for too much");
     describe_counter!("shoal_requests_turned_away_total", "Requests that found too many others in work");

@@ -1,12 +1,15 @@
 //! Jobs: run beside the answers to requests, by a process of their own, or looked at by an operator.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Failure, embedded, listen, migrate, prefix, told_to_stop};
-use crate::config::Config;
+use super::reload::{self, Changeable};
+use super::stop::{self, Signals};
+use super::{Failure, embedded, listen, migrate, prefix};
+use crate::config::{Config, Flags};
 use crate::data::Databases;
 use crate::data::cache::Far;
 use crate::data::hints::Hints;
@@ -54,8 +57,8 @@ pub(super) fn beside(
 ///
 /// # Errors
 /// When a part cannot start: a database that is behind or in use by another process.
-pub async fn work(config: Config) -> Result<(), Failure> {
-    telemetry::log(&config.log)?;
+pub async fn work(config: Config, flags: Flags) -> Result<(), Failure> {
+    let filter = telemetry::log(&config.log)?;
     let metrics = telemetry::metrics()?;
     let _lock = embedded::Lock::of(&config)?;
     migrate::ensure(&config, false).await?;
@@ -64,7 +67,8 @@ pub async fn work(config: Config) -> Result<(), Failure> {
     databases.watch(&config.token).await?;
     let far = Far::open(&config.redis)?;
     let (writes, hints) = writes(&config, &databases, far.clone());
-    let (stop, stopping) = watch::channel(false);
+    let (stop, ending) = stop::ending();
+    let stopping = ending.stopping.clone();
     let schedules = Schedules::of(&config.jobs)?;
     let sight = Sight {
         databases: databases.clone(),
@@ -73,14 +77,15 @@ pub async fn work(config: Config) -> Result<(), Failure> {
         feed: None,
         queue: Monitor::new(writes.clone()),
         metrics: metrics.clone(),
-        stopping: stopping.clone(),
+        ending,
     };
+    let signals = Signals::new()?;
+    reload::on_hangup(flags, config.clone(), Changeable { filter, limits: None })?;
     let probes = probes(&config, sight).await?;
     tokio::spawn(telemetry::upkeep(metrics));
     let worker = Worker::start(config.jobs.clone(), schedules, (writes, mailer), hints, &stopping);
-    told_to_stop()?.await;
-    tracing::info!("stopping: jobs in work may end");
-    stop.send_replace(true);
+    // Nobody sends it anything.
+    signals.tell(stop, Duration::ZERO, "jobs in work").await;
     worker.stopped().await;
     if let Some(probes) = probes {
         let _ = probes.await;

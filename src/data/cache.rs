@@ -26,7 +26,7 @@ pub use invalidate::Invalidate;
 pub use miss::Miss;
 pub use near::{Entry, Near};
 pub use place::{Place, Space};
-pub use resource::{Resource, Settings};
+pub use resource::{Resource, ResourceSettings, Settings};
 
 use super::declared::Declared;
 use super::scalar::Scalar;
@@ -89,9 +89,7 @@ impl Cache {
     pub fn new(declared: Declared, settings: Settings, far: Option<Far>) -> Result<Self, String> {
         let mut names: Vec<_> = declared.resources().chain([ANSWERS]).collect();
         names.sort_unstable();
-        if let Some(unknown) = settings.resources.keys().find(|name| !names.contains(&name.as_str())) {
-            return Err(format!("cache.resources.{unknown}: there is only {}", names.join(", ")));
-        }
+        known(&settings, &names)?;
         let parts: u64 = settings.resources.values().filter_map(|own| own.near_percent).map(u64::from).sum();
         if parts > 100 {
             return Err(format!("cache.resources: the parts of the near tier come to {parts} %"));
@@ -120,6 +118,21 @@ impl Cache {
     /// A resource, whether or not anything is kept of it.
     pub fn resource(&self, name: &str) -> Option<&Resource> {
         self.shared.resources.get(name)
+    }
+
+    /// Whether other settings name only resources that there are.
+    ///
+    /// # Errors
+    /// For one that there is not: the text tells which there are.
+    pub fn check(&self, settings: &Settings) -> Result<(), String> {
+        let mut names: Vec<_> = self.shared.resources.keys().copied().collect();
+        names.sort_unstable();
+        known(settings, &names)
+    }
+
+    /// Keeps what comes from now on for as long as other settings say.
+    pub fn change_ttls(&self, settings: &Settings) {
+        self.shared.resources.iter().for_each(|(name, resource)| resource.change_ttl(name, settings));
     }
 
     /// A resource of which something is kept.
@@ -181,5 +194,12 @@ impl Cache {
         if let Some(rate) = usage.hit_rate {
             gauge!("shoal_cache_hit_rate").set(rate);
         }
+    }
+}
+
+fn known(settings: &Settings, names: &[&str]) -> Result<(), String> {
+    match settings.resources.keys().find(|name| !names.contains(&name.as_str())) {
+        Some(unknown) => Err(format!("cache.resources.{unknown}: there is only {}", names.join(", "))),
+        None => Ok(()),
     }
 }

@@ -14,6 +14,7 @@ use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use super::cache::Far;
+use super::current::Current;
 
 /// Most clients that are remembered.
 const CLIENTS: u64 = 100_000;
@@ -36,7 +37,7 @@ return { taken, math.ceil(math.max(0, need - left) * 1000 / rate) }
 ";
 
 /// How much a client may ask for, `[rate]` in the settings.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// What a client may ask for per second, in the units of prices; 0 for no limit.
@@ -54,10 +55,15 @@ impl Default for Settings {
 /// The buckets of all clients. Cheap to clone.
 #[derive(Clone)]
 pub struct Quota {
-    settings: Settings,
-    known: Cache<IpAddr, Arc<Mutex<Bucket>>>,
+    rules: Current<Rules>,
     far: Option<Far>,
     prefix: Arc<str>,
+}
+
+/// How much there is, and what this instance knows of the buckets of that size.
+struct Rules {
+    settings: Settings,
+    known: Cache<IpAddr, Arc<Mutex<Bucket>>>,
 }
 
 /// What an instance knows of a client's bucket.
@@ -80,10 +86,14 @@ struct Own {
 impl Quota {
     /// Buckets in the far tier, under keys that begin with `prefix`.
     pub fn new(settings: Settings, far: Option<Far>, prefix: &str) -> Self {
-        // By then a bucket is full.
-        let full = Duration::from_secs(settings.burst / settings.per_second.max(1) + 1);
-        let known = Cache::builder().max_capacity(CLIENTS).time_to_idle(full).build();
-        Self { settings, known, far, prefix: prefix.into() }
+        Self { rules: Current::new(Rules::new(settings)), far, prefix: prefix.into() }
+    }
+
+    /// Goes by other settings from now on. What was taken out of a bucket and is not spent is lost.
+    pub fn change(&self, settings: Settings) {
+        if self.rules.get().settings != settings {
+            self.rules.set(Rules::new(settings));
+        }
     }
 
     /// Takes so much from a client's bucket.
@@ -91,14 +101,15 @@ impl Quota {
     /// # Errors
     /// With the time until there is so much in it.
     pub async fn take(&self, client: IpAddr, price: u64) -> Result<(), Duration> {
-        let Settings { per_second, burst } = self.settings;
+        let rules = self.rules.get();
+        let Settings { per_second, burst } = rules.settings;
         if per_second == 0 {
             return Ok(());
         }
         // Nobody could ever pay more.
         let price = price.min(burst);
         let client = network(client);
-        let bucket = self.known.get_with(client, || {
+        let bucket = rules.known.get_with(client, || {
             let own = Own { left: burst as f64, at: Instant::now() };
             Arc::new(Mutex::new(Bucket { taken: 0, empty: None, own }))
         });
@@ -131,6 +142,15 @@ impl Quota {
         }
         bucket.taken += has - price;
         Ok(())
+    }
+}
+
+impl Rules {
+    fn new(settings: Settings) -> Self {
+        // By then a bucket is full.
+        let full = Duration::from_secs(settings.burst / settings.per_second.max(1) + 1);
+        let known = Cache::builder().max_capacity(CLIENTS).time_to_idle(full).build();
+        Self { settings, known }
     }
 }
 
@@ -213,6 +233,19 @@ mod tests {
     async fn without_a_rate_there_is_no_limit() {
         let quota = Quota::new(Settings { per_second: 0, burst: 0 }, None, "test");
         assert_eq!(quota.take("192.0.2.1".parse().unwrap(), u64::MAX).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn the_rate_may_change() {
+        let quota = Quota::new(Settings { per_second: 1, burst: 10 }, None, "test");
+        let client = "192.0.2.1".parse().unwrap();
+        assert_eq!(quota.take(client, 10).await, Ok(()));
+        assert!(quota.take(client, 10).await.is_err());
+        quota.change(Settings { per_second: 1, burst: 10 });
+        assert!(quota.take(client, 10).await.is_err(), "nothing has changed");
+        quota.clone().change(Settings { per_second: 1, burst: 100 });
+        assert_eq!(quota.take(client, 100).await, Ok(()));
+        assert!(quota.take(client, 1).await.is_err());
     }
 
     #[test]

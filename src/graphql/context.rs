@@ -20,7 +20,7 @@ use crate::data::position::Token;
 use crate::data::write::Writes;
 
 /// How much a request may ask for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Rows of a page without `first` and `last`.

@@ -23,6 +23,7 @@ use super::note::{Keeping, Note};
 use super::persisted::Named;
 use super::prepare::{Preparation, Prepared};
 use super::{Graph, Subscriptions, graph, subscription, subscriptions, table};
+use crate::data::current::Current;
 use crate::data::databases::Needs;
 use crate::data::events::Events;
 use crate::data::fetch::{Fetcher, Keep, Question, Sources};
@@ -46,8 +47,8 @@ struct Shared {
     graph: Graph,
     /// The same graph, for documents that are known to be valid.
     trusting: Graph,
-    preparation: Preparation,
-    settings: Arc<Settings>,
+    /// What requests are held against, by the settings that it has.
+    preparation: Current<Preparation>,
     means: Means,
     /// What resolves events, and who gets them.
     subscriptions: Subscriptions,
@@ -113,19 +114,21 @@ struct Performed {
 
 impl Executor {
     pub fn new(means: Means, settings: Settings, bounds: &subscription::Settings) -> Self {
-        let settings = Arc::new(settings);
-        let preparation = Preparation::new(table(), settings.clone());
         Self {
             shared: Arc::new(Shared {
                 graph: graph(ValidationMode::Strict, settings.suggestions),
                 trusting: graph(ValidationMode::Fast, settings.suggestions),
-                preparation,
-                settings,
+                preparation: Current::new(Preparation::new(table(), Arc::new(settings))),
                 means,
                 subscriptions: subscriptions(),
                 groups: Groups::new(bounds.max, bounds.queue),
             }),
         }
+    }
+
+    /// Goes by other settings from now on, but for suggestions. What was found out of documents by the old ones is forgotten.
+    pub fn change(&self, settings: Settings) {
+        self.shared.preparation.set(Preparation::new(table(), Arc::new(settings)));
     }
 
     /// Answers a request, from what was kept of an equal one if that may be served. Never fails: what goes wrong is in the
@@ -153,7 +156,7 @@ impl Executor {
         let Envelope { latest, tokens, client, trace, only_reads, cost } = envelope;
         let seen = sources.databases.recognise(&tokens).await;
         let needs = Needs::new(number(client), seen.position).latest(latest);
-        let question = (!latest && !trace && !cost && sources.keeps_answers()).then(|| question(&request));
+        let question = (!latest && !trace && !cost && sources.keeps_answers()).then(|| self.question(&request));
         if let Some(answered) = question.as_ref().and_then(|question| sources.answered(&needs, question)) {
             if is_new {
                 named.keep(&request.query);
@@ -180,7 +183,7 @@ impl Executor {
                 return Answer { token, ..Answer::refused(error) };
             }
         };
-        let account = cost.then(|| self.shared.preparation.account(&prepared));
+        let account = cost.then(|| self.shared.preparation.get().account(&prepared));
         let Performed { mut response, done, fetcher, keeping } =
             self.perform(prepared, needs, trace, question.is_some()).await;
         if let Some(account) = account {
@@ -201,9 +204,19 @@ impl Executor {
         Answer { body, token, note: Arc::new(Note::new(keeping)) }
     }
 
+    /// What the answer to a request depends on, besides the data.
+    fn question(&self, request: &Request) -> Question {
+        let preparation = self.shared.preparation.get();
+        let Settings { page_size, count_cap, introspection, .. } = **preparation.settings();
+        let variables = serde_json::to_vec(&request.variables).unwrap_or_default();
+        let viewer = Viewer::ANYBODY;
+        let viewer = format!("{:?} {} {page_size} {count_cap} {introspection}", viewer.role, viewer.scope());
+        Question::of(&request.query, request.operation_name.as_deref(), &variables, &viewer)
+    }
+
     /// What is found out of a request before it is executed: its price is known by then.
     fn prepare(&self, request: Request, only_reads: bool) -> Result<Prepared, ServerError> {
-        let prepared = self.shared.preparation.prepare(request)?;
+        let prepared = self.shared.preparation.get().prepare(request)?;
         if only_reads && prepared.operation == OperationType::Mutation {
             return Err(error::request_error(Code::MethodNotAllowed, "a mutation must be a POST"));
         }
@@ -211,7 +224,9 @@ impl Executor {
     }
 
     async fn perform(&self, prepared: Prepared, needs: Needs, trace: bool, is_kept: bool) -> Performed {
-        let Shared { graph, trusting, settings, preparation, means, .. } = &*self.shared;
+        let Shared { graph, trusting, preparation, means, .. } = &*self.shared;
+        let preparation = preparation.get();
+        let settings = preparation.settings();
         let Means { sources, writes, .. } = means;
         let Prepared { mut request, document, operation, policy, .. } = prepared;
         // What a mutation shows is the state that it made, or a later one.
@@ -286,14 +301,6 @@ fn number(client: IpAddr) -> u64 {
 /// Whether there was no execution: what goes wrong in one has a path.
 fn is_refused(response: &Response) -> bool {
     response.data == Value::Null && response.errors.iter().any(|error| error.path.is_empty())
-}
-
-/// What the answer to a request depends on, besides the data.
-fn question(request: &Request) -> Question {
-    let variables = serde_json::to_vec(&request.variables).unwrap_or_default();
-    let viewer = Viewer::ANYBODY;
-    let viewer = format!("{:?} {}", viewer.role, viewer.scope());
-    Question::of(&request.query, request.operation_name.as_deref(), &variables, &viewer)
 }
 
 /// What a client is told of its request. Of the ledger no SQL, no address.

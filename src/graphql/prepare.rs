@@ -40,6 +40,10 @@ impl Preparation {
         Self { documents: Documents::new(&settings), table, settings }
     }
 
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
     /// Prepares a request.
     ///
     /// # Errors

@@ -78,6 +78,11 @@ impl Activity {
         Work(self.clone())
     }
 
+    /// Whether it has had no request yet.
+    pub fn is_new(&self) -> bool {
+        self.requests.load(Relaxed) == 0 && self.ended.load(Relaxed) == 0
+    }
+
     pub fn judge(&self, patience: &Patience) -> Verdict {
         let (head, blocked) = (self.head.load(Relaxed), self.blocked.load(Relaxed));
         let is_over = |since: u64, limit: Duration| {
@@ -235,10 +240,11 @@ mod tests {
     #[test]
     fn a_head_is_owed_at_once_and_then_from_its_first_byte() {
         let activity = aged();
-        assert_eq!(activity.judge(&BRIEF), Verdict::Bad);
+        assert_eq!((activity.judge(&BRIEF), activity.is_new()), (Verdict::Bad, true));
         let work = activity.begin();
-        assert_eq!(activity.judge(&BRIEF), Verdict::Good);
+        assert_eq!((activity.judge(&BRIEF), activity.is_new()), (Verdict::Good, false));
         drop(work);
+        assert!(!activity.is_new());
         assert_eq!(activity.judge(&BRIEF), Verdict::Good);
         activity.has_read(b"G");
         assert_eq!(activity.judge(&Patience { head: Duration::from_secs(1), ..BRIEF }), Verdict::Good);

@@ -100,7 +100,7 @@ async fn respond(
             let written = write::answer(body, note, media_type, request_id);
             let asker = Asker { is_somebody: asker.is_somebody || token.is_some(), ..asker };
             let whole = |written: Written| {
-                let for_caches = cache::headers(&written, media_type, asker, &server.cache);
+                let for_caches = cache::headers(&written, media_type, asker, &server.cache.get());
                 written.into_response(media_type, for_caches)
             };
             let mut response = match accepted {
@@ -142,7 +142,7 @@ async fn open_socket(
 fn show(server: &Server, stream: Stream, subscribed: Subscribed) -> Response {
     let parts = &server.parts;
     let pause = Duration::from_millis(parts.subscriptions.heartbeat_ms.max(1));
-    let live = live(subscribed, pause, parts.sight.stopping.clone());
+    let live = live(subscribed, pause, parts.sight.ending.stopping.clone());
     match stream {
         Stream::Events => sse::events(live),
         Stream::Multipart => multipart::events(live),

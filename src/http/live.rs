@@ -4,11 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::{HeaderName, HeaderValue};
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::graphql::execute::{Message, Subscribed};
+
+/// nginx would keep events back until it has many.
+pub const UNBUFFERED: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 
 /// What there is to be sent.
 pub enum Live {

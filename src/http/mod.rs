@@ -6,6 +6,7 @@
 mod accept;
 mod activity;
 mod address;
+mod ask;
 mod body;
 mod cache;
 mod graphiql;
@@ -41,9 +42,12 @@ use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 use tower_http::decompression::RequestDecompressionLayer;
 
+pub use ask::ask;
 pub use probes::Sight;
+pub use serve::Ending;
 pub use settings::Settings;
 
+use crate::data::current::Current;
 use crate::graphql::execute::Executor;
 use crate::graphql::subscription;
 use address::Proxies;
@@ -74,7 +78,7 @@ struct Server {
     uploads: Uploads,
     /// Whether there is GraphiQL.
     has_page: bool,
-    cache: settings::Cache,
+    cache: Current<settings::Cache>,
     sockets: Sockets,
     streams: Streams,
 }
@@ -90,6 +94,7 @@ struct Limits {
 /// A face that is set up, and not yet to be seen.
 pub struct Face {
     settings: Settings,
+    cache: Current<settings::Cache>,
     parts: Parts,
     origins: Origins,
     proxies: Proxies,
@@ -102,16 +107,22 @@ impl Face {
     pub fn new(settings: Settings, parts: Parts) -> Result<Self, String> {
         let (origins, tls) = (Origins::parse(&settings.cors_origins)?, tls::acceptor(&settings.tls)?);
         let proxies = Proxies::parse(&settings.trusted_proxies)?;
-        Ok(Self { settings, parts, origins, proxies, tls })
+        let cache = Current::new(settings.cache);
+        Ok(Self { settings, cache, parts, origins, proxies, tls })
+    }
+
+    /// What caches may do with what is public, to be changed.
+    pub fn cache(&self) -> Current<settings::Cache> {
+        self.cache.clone()
     }
 
     /// Serves until told to stop, then as long as requests in work take, up to a limit.
     pub async fn serve(self, listener: TcpListener) {
-        let (stopping, drain) = (self.parts.sight.stopping.clone(), self.settings.drain_timeout());
+        let (ending, drain) = (self.parts.sight.ending.clone(), self.settings.drain_timeout());
         let places = Arc::new(Semaphore::new(self.parts.subscriptions.max_connections.min(Semaphore::MAX_PERMITS)));
         let sockets = self.sockets(places.clone());
         let router = self.router(sockets.clone(), Streams::new(places, self.parts.subscriptions.clone()));
-        Listening::new(listener, self.tls, router, &self.settings).serve(stopping, drain).await;
+        Listening::new(listener, self.tls, router, &self.settings).serve(ending, drain).await;
         // They are no requests, and have been told at the same time.
         let _ = tokio::time::timeout(drain, sockets.ended()).await;
     }
@@ -119,7 +130,7 @@ impl Face {
     fn sockets(&self, places: Arc<Semaphore>) -> Sockets {
         let Parts { executor, subscriptions, sight } = &self.parts;
         let write_timeout = Duration::from_millis(self.settings.write_timeout_ms);
-        Sockets::new(executor.clone(), subscriptions.clone(), write_timeout, places, sight.stopping.clone())
+        Sockets::new(executor.clone(), subscriptions.clone(), write_timeout, places, sight.ending.stopping.clone())
     }
 
     fn router(&self, sockets: Sockets, streams: Streams) -> Router {
@@ -130,7 +141,7 @@ impl Face {
         let uploads = Uploads::new(body::Limits { bytes: settings.max_upload_bytes, timeout });
         let files = uploads.limits;
         let (parts, origins, proxies) = (self.parts.clone(), self.origins.clone(), self.proxies.clone());
-        let (has_page, cache) = (settings.graphiql, settings.cache);
+        let (has_page, cache) = (settings.graphiql, self.cache.clone());
         let server = Server { parts, origins, proxies, limits, uploads, has_page, cache, sockets, streams };
         let graphql =
             Router::new().route("/graphql", any(graphql::answer)).route("/graphql/stream", any(streams::answer));
@@ -188,9 +199,9 @@ impl FromRef<Server> for Sight {
 
 /// Answers probes and nothing else, until the process stops.
 pub async fn probe(listener: TcpListener, settings: &Settings, sight: Sight) {
-    let stopping = sight.stopping.clone();
+    let ending = sight.ending.clone();
     let router = probes::routes().layer(middleware::map_response(no_sniffing)).with_state(sight);
-    Listening::new(listener, None, router, settings).serve(stopping, settings.drain_timeout()).await;
+    Listening::new(listener, None, router, settings).serve(ending, settings.drain_timeout()).await;
 }
 
 /// Whether compression makes a body smaller and keeps nobody waiting: of a stream, each event would wait for the next.

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 
-use super::live::Live;
+use super::live::{Live, UNBUFFERED};
 use super::write::NO_STORE;
 
 const CONTENT_TYPE: HeaderValue =
@@ -42,5 +42,5 @@ fn respond(parts: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     let begin = stream::iter([Bytes::from_static(BOUNDARY)]);
     let chunks = begin.chain(parts).chain(stream::iter([Bytes::from_static(END)]));
     let body = Body::from_stream(chunks.map(Ok::<_, std::convert::Infallible>));
-    ([(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, NO_STORE)], body).into_response()
+    ([(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, NO_STORE), UNBUFFERED], body).into_response()
 }

@@ -9,8 +9,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
-use tokio::sync::watch;
 
+use super::serve::Ending;
 use crate::data::Databases;
 use crate::data::cache::{Cache, Far, Usage};
 use crate::data::databases::Health;
@@ -30,8 +30,7 @@ pub struct Sight {
     /// What waits to be done outside of requests.
     pub queue: Monitor,
     pub metrics: PrometheusHandle,
-    /// Whether the process has been told to stop.
-    pub stopping: watch::Receiver<bool>,
+    pub ending: Ending,
 }
 
 /// The routes of all of them.
@@ -53,7 +52,7 @@ async fn livez() -> &'static str {
 
 /// 200 while there is something to work with: some database can be reached, and the process is not stopping.
 async fn readyz(State(sight): State<Sight>) -> Response {
-    if *sight.stopping.borrow() {
+    if *sight.ending.leaving.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping").into_response();
     }
     if sight.databases.health().iter().any(|node| node.usable) {

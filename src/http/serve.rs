@@ -1,6 +1,7 @@
 //! Connections: so many, each watched. One that says nothing, drips, takes nothing or lies idle is closed; none can hold
 //! more than its own place.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,18 +10,31 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
+use axum::http::{HeaderValue, StatusCode, Version, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use metrics::{counter, gauge};
+#[cfg(target_os = "linux")]
+use socket2::{SockFilter, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::activity::{Activity, Counted, Patience, Verdict, Watched};
 use super::settings::Settings;
+
+/// The two steps in which a process ends. Cheap to clone.
+#[derive(Clone)]
+pub struct Ending {
+    /// Whether it is to be left alone: it serves, but says that it is not ready, and keeps no connection for later.
+    pub leaving: watch::Receiver<bool>,
+    /// Whether it stops.
+    pub stopping: watch::Receiver<bool>,
+}
 
 /// What a connection above the bound is told.
 const TOO_MANY: &[u8] =
@@ -31,6 +45,11 @@ const PAUSE: Duration = Duration::from_millis(500);
 const STREAMS: u32 = 100;
 /// How often a connection of HTTP/2 is asked whether anybody is there, and how long for an answer.
 const PING: Duration = Duration::from_secs(20);
+
+/// How long connections that are being made while the process stops may take for it.
+const LAST_CALL: Duration = Duration::from_millis(10);
+/// How long a connection may take then for its first request.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Takes connections.
 pub struct Listening {
@@ -70,25 +89,31 @@ impl Listening {
         }
     }
 
-    /// Serves until told to stop; then requests in work may end, for so long.
-    pub async fn serve(self, mut stopping: watch::Receiver<bool>, drain: Duration) {
+    /// Serves until told to stop; then requests in work may end, for so long. Whoever is connected by then is answered.
+    pub async fn serve(self, ending: Ending, drain: Duration) {
+        let mut stopping = ending.stopping.clone();
         let connection = Arc::new(Connection {
             router: self.router,
             builder: self.builder,
             tls: self.tls,
             patience: self.patience,
-            stopping: stopping.clone(),
+            ending,
         });
         let mut connections = JoinSet::new();
+        let begin = |(stream, address): (TcpStream, SocketAddr), connections: &mut JoinSet<()>| match self
+            .places
+            .clone()
+            .try_acquire_owned()
+        {
+            Ok(place) => {
+                connections.spawn(connection.clone().run(stream, address, place));
+            }
+            Err(_) => refuse(&stream),
+        };
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, address)) => match self.places.clone().try_acquire_owned() {
-                        Ok(place) => {
-                            connections.spawn(connection.clone().run(stream, address, place));
-                        }
-                        Err(_) => refuse(&stream),
-                    },
+                    Ok(accepted) => begin(accepted, &mut connections),
                     Err(error) if is_clients(&error) => {}
                     Err(error) => {
                         tracing::error!(%error, "cannot accept connections");
@@ -99,7 +124,15 @@ impl Listening {
                 () = told(&mut stopping) => break,
             }
         }
-        // Nobody is to wait in the queue of a server that has stopped.
+        // The kernel has made connections that nobody has accepted: with the listener they would end, and what was sent on
+        // them would be lost.
+        stop_queueing(&self.listener);
+        let last_call = Instant::now() + LAST_CALL;
+        while let Ok(accepted) = tokio::time::timeout_at(last_call, self.listener.accept()).await {
+            if let Ok(accepted) = accepted {
+                begin(accepted, &mut connections);
+            }
+        }
         drop(self.listener);
         let all = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(drain, all).await.is_err() {
@@ -115,7 +148,7 @@ struct Connection {
     builder: Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
     patience: Patience,
-    stopping: watch::Receiver<bool>,
+    ending: Ending,
 }
 
 impl Connection {
@@ -134,6 +167,15 @@ impl Connection {
         gauge!("shoal_http_connections").decrement(1);
     }
 
+    /// Waits until a connection is to end with the process. One that has just been made may send its first request: hyper
+    /// cuts off what it has not read a byte of.
+    async fn told_to_end(&self, activity: &Activity) {
+        told(&mut self.ending.stopping.clone()).await;
+        if activity.is_new() {
+            let _ = tokio::time::timeout(FIRST_REQUEST, std::future::pending::<()>()).await;
+        }
+    }
+
     async fn watch(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, address: SocketAddr) {
         let activity = Arc::new(Activity::new());
         let io = TokioIo::new(Watched::new(stream, activity.clone()));
@@ -141,14 +183,25 @@ impl Connection {
             let work = activity.begin();
             let mut request: Request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(address));
+            let (version, leaving) = (request.version(), self.ending.leaving.clone());
             let answer = self.router.clone().oneshot(request);
-            async move { answer.await.map(|answer| answer.map(|body| Counted::new(body, work))) }
+            async move {
+                let mut answer = answer.await?;
+                let is_kept = version >= Version::HTTP_2 || answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+                if !is_kept && *leaving.borrow() {
+                    // Else a balancer might send its next request while the connection is closed.
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer.map(|body| Counted::new(body, work)))
+            }
         });
         let mut serving = pin!(self.builder.serve_connection_with_upgrades(io, service));
-        let mut stopping = self.stopping.clone();
+        let mut told_to_end = pin!(self.told_to_end(&activity));
         let (mut is_ending, mut looks) = (false, tokio::time::interval(self.patience.pace()));
         loop {
             tokio::select! {
+                // A request that has come is read before the connection is told to end.
+                biased;
                 // What goes wrong with a connection is its client's affair.
                 _ = serving.as_mut() => return,
                 _ = looks.tick() => match activity.judge(&self.patience) {
@@ -163,7 +216,7 @@ impl Connection {
                         return;
                     }
                 },
-                () = told(&mut stopping), if !is_ending => {
+                () = told_to_end.as_mut(), if !is_ending => {
                     is_ending = true;
                     serving.as_mut().graceful_shutdown();
                 }
@@ -171,6 +224,28 @@ impl Connection {
         }
     }
 }
+
+/// Keeps the kernel from making more connections, where it can be told so: who asks for one now is refused when the
+/// listener is gone, and can go elsewhere.
+#[cfg(target_os = "linux")]
+fn stop_queueing(listener: &TcpListener) {
+    // Packets with SYN are dropped, the others pass. The filter sees them from the header of TCP on; its 14th byte has the flags.
+    const LOAD_BYTE: u16 = 0x30;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    const SYN: u32 = 0x02;
+    let filter = [
+        SockFilter::new(LOAD_BYTE, 0, 0, 13),
+        SockFilter::new(JUMP_IF_SET, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ];
+    // Without it, connections that are made in the last microseconds are lost.
+    let _ = SockRef::from(listener).attach_filter(&filter);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stop_queueing(_: &TcpListener) {}
 
 /// Waits until the process is to stop, holding nothing meanwhile.
 async fn told(stopping: &mut watch::Receiver<bool>) {

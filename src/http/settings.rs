@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Where to listen. Loopback only, as long as there is no identity.
     pub listen: SocketAddr,
+    /// Whether to listen elsewhere, although whoever gets there is an admin.
+    pub anybody_is_admin: bool,
     /// Whether `/` serves GraphiQL.
     pub graphiql: bool,
     /// Origins other than the server's own whose pages may ask; `*` for all.
@@ -37,6 +39,9 @@ pub struct Settings {
     pub write_timeout_ms: u64,
     /// How long a connection may stay without a request, in milliseconds.
     pub idle_timeout_ms: u64,
+    /// How long a server goes on to serve after SIGTERM, while it says that it is not ready, in milliseconds: until balancers
+    /// have noticed.
+    pub shutdown_delay_ms: u64,
     /// How long requests in work may take after a signal to stop, in milliseconds.
     pub drain_timeout_ms: u64,
     pub cache: Cache,
@@ -44,7 +49,7 @@ pub struct Settings {
 }
 
 /// What caches between the server and its clients may do with what is public.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cache {
     /// For how long they may keep it at most, in seconds; types say less. 0: nothing is public.
@@ -66,6 +71,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
+            anybody_is_admin: false,
             graphiql: true,
             cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
@@ -79,6 +85,7 @@ impl Default for Settings {
             body_timeout_ms: 30_000,
             write_timeout_ms: 30_000,
             idle_timeout_ms: 75_000,
+            shutdown_delay_ms: 1_000,
             drain_timeout_ms: 10_000,
             cache: Cache { max_age_s: 60, stale_while_revalidate_s: 30 },
             tls: Tls::default(),
@@ -87,6 +94,10 @@ impl Default for Settings {
 }
 
 impl Settings {
+    pub fn shutdown_delay(&self) -> Duration {
+        Duration::from_millis(self.shutdown_delay_ms)
+    }
+
     pub fn drain_timeout(&self) -> Duration {
         Duration::from_millis(self.drain_timeout_ms)
     }

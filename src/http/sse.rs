@@ -2,11 +2,11 @@
 //! <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 
-use super::live::Live;
+use super::live::{Live, UNBUFFERED};
 use super::write::NO_STORE;
 
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
@@ -36,7 +36,5 @@ pub fn event(name: &str, data: &[&[u8]]) -> Bytes {
 
 pub fn respond(chunks: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     let body = Body::from_stream(stream::iter([HEARTBEAT]).chain(chunks).map(Ok::<_, std::convert::Infallible>));
-    // nginx would keep events back until it has many.
-    let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    ([(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, NO_STORE), unbuffered], body).into_response()
+    ([(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, NO_STORE), UNBUFFERED], body).into_response()
 }

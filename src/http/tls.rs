@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
-use rustls::crypto::ring;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, ServerConfig, SignatureScheme};
 use tokio_rustls::TlsAcceptor;
 
 use super::settings::Tls;
@@ -32,4 +33,63 @@ pub fn acceptor(settings: &Tls) -> Result<Option<TlsAcceptor>, String> {
         .map_err(|error| cannot(certificate, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
+}
+
+/// The server's own certificate, for who asks it and needs to know no more than that it is the one. Whoever has the key that
+/// belongs to it is the server, whatever name it has and who vouches for it.
+#[derive(Debug)]
+pub struct Own {
+    certificate: CertificateDer<'static>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Own {
+    /// None without TLS.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(settings: &Tls) -> Result<Option<Self>, String> {
+        let Some(path) = &settings.certificate else { return Ok(None) };
+        let certificate = CertificateDer::from_pem_file(path);
+        let certificate = certificate.map_err(|error| format!("cannot use {}: {error}", path.display()))?;
+        Ok(Some(Self { certificate, algorithms: ring::default_provider().signature_verification_algorithms }))
+    }
+}
+
+impl ServerCertVerifier for Own {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match *end_entity == self.certificate {
+            true => Ok(ServerCertVerified::assertion()),
+            false => Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
 }

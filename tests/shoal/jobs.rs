@@ -7,7 +7,7 @@ mod mails;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
@@ -276,12 +276,16 @@ async fn a_worker_of_its_own_answers_probes() {
     let environment = [OFTEN, ("SHOAL_JOBS__PROBES", "127.0.0.1:0")];
     let mut child = command.arg("worker").envs(environment).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let _worker = Worker(child);
+    let (process, _worker) = (child.id().to_string(), Worker(child));
     let url =
         log.find_map(|line| Some(line.split_once("probes and metrics are at ")?.1.trim_end_matches('/').to_owned()));
     let url = url.unwrap();
     // Nobody is to wait for it.
-    std::thread::spawn(move || log.for_each(drop));
+    let said = Arc::new(Mutex::new(Vec::new()));
+    std::thread::spawn({
+        let said = said.clone();
+        move || log.for_each(|line| said.lock().unwrap().push(line))
+    });
     let get = async |path: &str| {
         let response = reqwest::get(format!("{url}{path}")).await.ok()?;
         Some((response.status().as_u16(), response.text().await.unwrap()))
@@ -300,6 +304,15 @@ async fn a_worker_of_its_own_answers_probes() {
     assert_eq!((status, &health["status"]), (200, &"ok".into()), "{health}");
     assert!(health["cache"].is_null() && health["queue"].is_object(), "{health}");
     assert_eq!(get("/graphql").await.unwrap().0, 404);
+    let mut probe = crate::support::command(&database);
+    let probed =
+        probe.args(["probe", "--worker"]).env("SHOAL_JOBS__PROBES", url.replace("http://", "")).output().unwrap();
+    assert!(probed.status.success(), "{probed:?}");
+    // It reads its settings again, and lives.
+    assert!(std::process::Command::new("kill").args(["-s", "HUP", &process]).status().unwrap().success());
+    let is_said = |text: &str| said.lock().unwrap().iter().any(|line: &String| line.contains(text));
+    eventually("that to be said", async || is_said("the settings were read again")).await;
+    assert_eq!(get("/livez").await.unwrap().0, 200);
 }
 
 #[tokio::test]

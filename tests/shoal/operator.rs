@@ -1,6 +1,11 @@
 //! What operators rely on when something is in the way: a stop with requests in work, many starts at once, a server that
 //! is gone for a while, settings that are wrong.
 
+mod host;
+mod reload;
+mod secrets;
+mod stop;
+
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -37,7 +42,12 @@ async fn stuck(app: &TestApp, lock: &mut PgConnection) -> tokio::task::JoinHandl
 }
 
 fn terminate(app: &TestApp) {
-    let kill = std::process::Command::new("kill").args(["-TERM", &app.process().to_string()]).status().unwrap();
+    signal(app, "TERM");
+}
+
+fn signal(app: &TestApp, name: &str) {
+    let process = app.process().to_string();
+    let kill = std::process::Command::new("kill").args(["-s", name, &process]).status().unwrap();
     assert!(kill.success());
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
@@ -14,7 +14,12 @@ use super::far::Fill;
 use super::miss::Miss;
 use super::near::{Entry, Near};
 use super::place::Place;
+use crate::data::host;
 use crate::data::position::Position;
+
+/// What the near tier has where there is memory enough, and the part of the host's that it takes at most.
+const NEAR_BYTES: u64 = 256 << 20;
+const NEAR_PART: u64 = 4;
 
 /// The caches.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,11 +42,11 @@ pub struct Settings {
 }
 
 /// Settings of one table, list or aggregate; what is not set is as for all.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResourceSettings {
     /// Whether nothing of it is kept.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub off: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_s: Option<u64>,
@@ -56,13 +61,20 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             off: false,
-            near_bytes: 256 << 20,
+            near_bytes: host::memory().map_or(NEAR_BYTES, |memory| NEAR_BYTES.min(memory / NEAR_PART)),
             ttl_s: 3600,
             namespace: String::new(),
             refresh: true,
             audit_per_mille: 10,
             resources: BTreeMap::new(),
         }
+    }
+}
+
+impl Settings {
+    /// How long values of a resource are kept, in seconds.
+    fn ttl_of(&self, name: &str) -> u64 {
+        self.resources.get(name).and_then(|own| own.ttl_s).unwrap_or(self.ttl_s)
     }
 }
 
@@ -146,7 +158,8 @@ pub struct Resource {
     worth: Worth,
     far_worth: Worth,
     pub near: Option<Near>,
-    ttl: Duration,
+    /// In seconds.
+    ttl: AtomicU64,
     pub is_off: bool,
     pub refresh: bool,
     pub in_near: Meters,
@@ -193,13 +206,22 @@ impl Resource {
     ) -> Option<Fill> {
         let value = Envelope::of_now(stamp).seal(value)?;
         self.in_far.fills.increment(1);
-        Some(Fill { key: place.far_key(prefix), value, ttl: self.ttl })
+        Some(Fill { key: place.far_key(prefix), value, ttl: self.ttl() })
     }
 
     /// How long a value is kept: up to a tenth less than the setting, so that what came together does not go together.
     fn lifetime(&self, place: &Place) -> Duration {
         let jitter = FixedState::default().hash_one(place) as u32;
-        self.ttl.mul_f64(1.0 - 0.1 * f64::from(jitter) / f64::from(u32::MAX))
+        self.ttl().mul_f64(1.0 - 0.1 * f64::from(jitter) / f64::from(u32::MAX))
+    }
+
+    fn ttl(&self) -> Duration {
+        Duration::from_secs(self.ttl.load(Ordering::Relaxed))
+    }
+
+    /// Keeps values for as long as other settings say, from now on.
+    pub fn change_ttl(&self, name: &str, settings: &Settings) {
+        self.ttl.store(settings.ttl_of(name), Ordering::Relaxed);
     }
 
     /// One that keeps its values in `shared`, unless the settings give it a part of its own.
@@ -214,7 +236,7 @@ impl Resource {
         };
         Self {
             near,
-            ttl: Duration::from_secs(own.ttl_s.unwrap_or(settings.ttl_s)),
+            ttl: AtomicU64::new(settings.ttl_of(name)),
             is_off: own.off,
             worth: Worth::after(1024),
             far_worth: Worth::after(256),

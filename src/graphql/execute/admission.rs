@@ -17,11 +17,12 @@ use metrics::counter;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::data::current::Current;
 use crate::graphql::error::{Code, request_error};
 use knee::Knee;
 
 /// How many requests are worked on at once, `[admission]` in the settings.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Most requests in work; 0 for 8 for each core.
@@ -43,7 +44,7 @@ impl Default for Settings {
 /// Lets requests in. Cheap to clone.
 #[derive(Clone)]
 pub struct Admission {
-    shared: Arc<Shared>,
+    shared: Current<Shared>,
 }
 
 struct Shared {
@@ -78,10 +79,14 @@ struct Waiting<'a>(&'a AtomicUsize);
 
 impl Admission {
     pub fn new(settings: Settings) -> Self {
-        let by_cores = || 8 * std::thread::available_parallelism().map_or(1, usize::from);
-        let in_work = if settings.in_work == 0 { by_cores() } else { settings.in_work }.min(Semaphore::MAX_PERMITS);
-        let (places, waiting, crowd) = (Arc::new(Semaphore::new(in_work)), AtomicUsize::new(0), Mutex::default());
-        Self { shared: Arc::new(Shared { places, in_work, waiting, settings, crowd }) }
+        Self { shared: Current::new(Shared::new(settings)) }
+    }
+
+    /// Goes by other settings from now on. Who is let in, or waits, is not counted among those who come.
+    pub fn change(&self, settings: Settings) {
+        if self.shared.get().settings != settings {
+            self.shared.set(Shared::new(settings));
+        }
     }
 
     /// A place among the requests in work.
@@ -89,13 +94,13 @@ impl Admission {
     /// # Errors
     /// When there are too many.
     pub async fn enter(&self) -> Result<Place, ServerError> {
-        let shared = &self.shared;
+        let shared = self.shared.get();
         let place = |permit| Place { permit: Some(permit), shared: shared.clone() };
         if let Ok(permit) = shared.places.clone().try_acquire_owned() {
             shared.crowd().crowded_since = None;
             return Ok(place(permit));
         }
-        self.check()?;
+        shared.check()?;
         let (waiting, start) = (Waiting::new(&shared.waiting), Instant::now());
         let patience = Duration::from_millis(shared.settings.burst_ms);
         let permit = tokio::time::timeout(patience, shared.places.clone().acquire_owned()).await;
@@ -113,23 +118,33 @@ impl Admission {
     /// # Errors
     /// When too many wait.
     pub fn check(&self) -> Result<(), ServerError> {
-        let shared = &self.shared;
-        if shared.places.available_permits() > 0 {
-            return Ok(());
-        }
-        let most = match shared.crowd().overload(Instant::now(), shared) {
-            // More would wait in vain.
-            Some(knee) => shared.settings.waiting.min(knee.limit() / 2),
-            None => shared.settings.waiting,
-        };
-        match shared.waiting.load(Ordering::Relaxed) < most {
-            true => Ok(()),
-            false => Err(shared.turn_away()),
-        }
+        self.shared.get().check()
     }
 }
 
 impl Shared {
+    fn new(settings: Settings) -> Self {
+        let by_cores = || 8 * std::thread::available_parallelism().map_or(1, usize::from);
+        let in_work = if settings.in_work == 0 { by_cores() } else { settings.in_work }.min(Semaphore::MAX_PERMITS);
+        let (places, waiting, crowd) = (Arc::new(Semaphore::new(in_work)), AtomicUsize::new(0), Mutex::default());
+        Self { places, in_work, waiting, settings, crowd }
+    }
+
+    fn check(&self) -> Result<(), ServerError> {
+        if self.places.available_permits() > 0 {
+            return Ok(());
+        }
+        let most = match self.crowd().overload(Instant::now(), self) {
+            // More would wait in vain.
+            Some(knee) => self.settings.waiting.min(knee.limit() / 2),
+            None => self.settings.waiting,
+        };
+        match self.waiting.load(Ordering::Relaxed) < most {
+            true => Ok(()),
+            false => Err(self.turn_away()),
+        }
+    }
+
     fn turn_away(&self) -> ServerError {
         self.crowd().turned_away_at = Some(Instant::now());
         counter!("shoal_requests_turned_away_total").increment(1);
@@ -228,7 +243,7 @@ mod tests {
         let (one, another, ()) = tokio::join!(async { drop(one.await.unwrap()) }, another, release);
         assert!(another.is_ok());
         let () = one;
-        assert_eq!(admission.shared.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(admission.shared.get().waiting.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]
@@ -260,8 +275,9 @@ mod tests {
 
     fn begin_overload(admission: &Admission) {
         let now = Instant::now();
-        let overload = Some(Knee::new(admission.shared.in_work, now));
-        *admission.shared.crowd() = Crowd { overload, turned_away_at: Some(now), ..Crowd::default() };
+        let shared = admission.shared.get();
+        let overload = Some(Knee::new(shared.in_work, now));
+        *shared.crowd() = Crowd { overload, turned_away_at: Some(now), ..Crowd::default() };
     }
 
     #[tokio::test]
@@ -269,19 +285,30 @@ mod tests {
         let settings = Settings { in_work: 16, waiting: 0, burst_ms: 60_000, overload_ms: 0 };
         let admission = Admission::new(settings);
         begin_overload(&admission);
-        let free = || admission.shared.places.available_permits();
+        let shared = admission.shared.get();
+        let free = || shared.places.available_permits();
         while free() == 16 {
             drop(admission.enter().await.unwrap());
         }
-        admission.shared.crowd().overload = None;
+        shared.crowd().overload = None;
         drop(admission.enter().await.unwrap());
         assert_eq!(free(), 16);
+    }
+
+    #[tokio::test]
+    async fn bounds_may_change() {
+        let admission = admission(0);
+        let _first = admission.enter().await.unwrap();
+        assert!(admission.enter().await.is_err());
+        admission.change(Settings { in_work: 2, waiting: 0, burst_ms: 60_000, overload_ms: 0 });
+        let _two = (admission.enter().await.unwrap(), admission.enter().await.unwrap());
+        assert!(admission.enter().await.is_err());
     }
 
     #[test]
     fn an_overload_is_when_all_wait_long_and_lasts_while_some_are_turned_away() {
         let admission = Admission::new(Settings { burst_ms: 1000, ..Settings::default() });
-        let shared = &admission.shared;
+        let shared = &admission.shared.get();
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let mut crowd = Crowd::default();

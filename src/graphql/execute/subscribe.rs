@@ -105,14 +105,15 @@ impl Shown {
     async fn at(&self, stage: Arc<Stage>, needs: Needs) -> Response {
         let shared = &*self.executor.shared;
         let Means { sources, writes, .. } = &shared.means;
-        let (writes, settings) = (writes.clone(), shared.settings.clone());
+        let (writes, settings) = (writes.clone(), shared.preparation.get().settings().clone());
+        let timeout = settings.timeout();
         let context = RequestContext::new(sources, needs, writes, settings, Policy::NONE);
         // No answer is kept: its subscribers have it.
         context.fetcher.forgets();
         let loaders = context.loaders.clone();
         let mut request = Request::new("").variables(self.variables.clone());
         request.set_parsed_query(self.query.clone());
-        run(shared.subscriptions.execute(request.data(context).data(stage)), &loaders, shared.settings.timeout()).await
+        run(shared.subscriptions.execute(request.data(context).data(stage)), &loaders, timeout).await
     }
 }
 

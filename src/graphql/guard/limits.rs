@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The limits. What people and their tools write stays far below; what is made to harm does not.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Most tokens of a document.

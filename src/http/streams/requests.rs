@@ -55,7 +55,7 @@ async fn respond(
                 let message = "a stream is text/event-stream";
                 return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, Code::NotAcceptable, message));
             }
-            streams.open(&token(&request)?, server.parts.sight.stopping.clone())
+            streams.open(&token(&request)?, server.parts.sight.ending.stopping.clone())
         }
         Method::POST => begin(server, request_id, address, accepted, request).await,
         Method::DELETE => {

@@ -181,6 +181,25 @@ async fn tls_is_a_setting() {
         assert!(said.starts_with("{\"data\":{\"__typename\":\"Query\"}}"), "{said} {asked:?}");
         assert!(said.ends_with(if version == "--http2" { " 2" } else { " 1.1" }), "{said}");
     }
+    // Nor does who asks from within its container need to know more than its certificate.
+    let probe = |certificate: &str| {
+        let mut probe = command(&app.database);
+        probe
+            .arg("probe")
+            .envs(settings)
+            .env("SHOAL_LISTEN", &address)
+            .env("SHOAL_HTTP__TLS__CERTIFICATE", certificate);
+        probe.output().unwrap()
+    };
+    let probed = probe(certificate);
+    assert!(probed.status.success() && probed.stdout == b"ok\n", "{probed:?}");
+    let other = directory.path().join("other.pem");
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=other", "-keyout", "/dev/null", "-out"])
+        .arg(&other)
+        .output();
+    assert!(made.unwrap().status.success());
+    assert!(!probe(other.to_str().unwrap()).status.success());
     // Whoever speaks no TLS is not answered.
     let mut plain = Raw(TcpStream::connect(&address).await.unwrap());
     plain.send(&request(NAME)).await;

@@ -78,8 +78,9 @@ impl TestApp {
     /// The same with more flags.
     pub async fn start_with(database: Arc<Database>, environment: &[(&str, &str)], flags: &[&str]) -> Self {
         let mut child = command(&database)
-            .args(["serve", "--listen", "127.0.0.1:0"])
+            .arg("serve")
             .args(flags)
+            .env("SHOAL_LISTEN", "127.0.0.1:0")
             .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()

@@ -271,6 +271,8 @@ pub fn command(database: &Database) -> Command {
     command.current_dir("/").envs(database.environment());
     // All tests are one client.
     command.env("SHOAL_RATE__PER_SECOND", "0");
+    // No balancer has to notice that one stops.
+    command.env("SHOAL_HTTP__SHUTDOWN_DELAY_MS", "0");
     // No job comes of itself.
     command.env("SHOAL_JOBS__RETENTION", "0 0 29 2 *");
     command
