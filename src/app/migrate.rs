@@ -1,4 +1,6 @@
 //! Brings a database to the version of this binary, and checks that it is there.
+//!
+//! It may be further: later versions only add what earlier ones do not look at, until none of those runs any more.
 
 use std::fmt::Write;
 
@@ -25,9 +27,11 @@ pub async fn up(config: &Config) -> Result<Vec<String>, Failure> {
 /// The same for one who has locked the embedded database.
 pub(super) async fn apply(config: &Config) -> Result<Vec<String>, Failure> {
     locked(config, async |databases| {
-        let pending = Migrator::get_pending_migrations(databases.writer()).await?;
-        Migrator::up(databases.writer(), None).await?;
-        Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
+        let pending = Standing::of(databases).await?.pending();
+        if !pending.is_empty() {
+            Migrator::up(databases.writer(), None).await?;
+        }
+        Ok(pending)
     })
     .await
 }
@@ -49,21 +53,31 @@ pub async fn down(config: &Config, steps: u32) -> Result<Vec<String>, Failure> {
 /// Each migration and whether it is applied.
 pub async fn status(config: &Config) -> Result<String, Failure> {
     let databases = reach(config, &config.database).await?;
-    let mut text = String::new();
-    for migration in Migrator::get_migration_with_status(databases.writer()).await? {
-        writeln!(text, "{:<8} {}", migration.status().to_string().to_lowercase(), migration.name())?;
-    }
+    let Standing { known, later } = Standing::of(&databases).await?;
     databases.close().await;
+    let mut text = String::new();
+    for (name, is_applied) in known {
+        writeln!(text, "{:<8} {name}", if is_applied { "applied" } else { "pending" })?;
+    }
+    for name in later {
+        writeln!(text, "{:<8} {name}", "later")?;
+    }
     Ok(text)
 }
 
 /// Refuses a database that is behind, unless it may be brought up.
 pub async fn ensure(config: &Config, migrate: bool) -> Result<(), Failure> {
     let databases = reach(config, &config.database).await?;
-    let pending = Migrator::get_pending_migrations(databases.writer()).await;
+    let standing = Standing::of(&databases).await;
     databases.close().await;
-    match pending?.len() {
-        0 => Ok(()),
+    let standing = standing?;
+    match standing.pending().len() {
+        0 => {
+            if !standing.later.is_empty() {
+                tracing::warn!(later = standing.later.join(", "), "the database is of a later version");
+            }
+            Ok(())
+        }
         _ if migrate => {
             let applied = apply(config).await?.join(", ");
             tracing::info!(applied, "brought the database up to date");
@@ -73,6 +87,29 @@ pub async fn ensure(config: &Config, migrate: bool) -> Result<(), Failure> {
             "the database is {count} migrations behind this version: run `shoal migrate up`, or `shoal serve --migrate`"
         )
         .into()),
+    }
+}
+
+/// Where a database stands, by the names of migrations.
+struct Standing {
+    /// Those of this version, and whether each is applied.
+    known: Vec<(String, bool)>,
+    /// Those that were applied, and only later versions know.
+    later: Vec<String>,
+}
+
+impl Standing {
+    async fn of(databases: &Databases) -> Result<Self, Failure> {
+        let models = Migrator::get_migration_models(databases.writer()).await?;
+        let applied: Vec<_> = models.into_iter().map(|model| model.version).collect();
+        let names = Migrator::migrations().into_iter().map(|migration| migration.name().to_owned());
+        let known: Vec<_> = names.map(|name| (name.clone(), applied.contains(&name))).collect();
+        let later = applied.into_iter().filter(|name| known.iter().all(|(known, _)| known != name)).collect();
+        Ok(Self { known, later })
+    }
+
+    fn pending(&self) -> Vec<String> {
+        self.known.iter().filter(|(_, is_applied)| !is_applied).map(|(name, _)| name.clone()).collect()
     }
 }
 

@@ -9,7 +9,12 @@ use tokio::net::TcpListener;
 
 use crate::support::{Backend, Database, Stack, TestApp, command, eventually};
 
-crate::on_both!(probes_and_metrics_tell_how_it_is, a_signal_ends_it_cleanly, a_database_that_is_behind_is_refused);
+crate::on_both!(
+    probes_and_metrics_tell_how_it_is,
+    a_signal_ends_it_cleanly,
+    a_database_that_is_behind_is_refused,
+    a_database_of_a_later_version_is_served
+);
 
 const POSTS: &str = "{ posts(first: 2) { nodes { title author { name } } } }";
 
@@ -70,6 +75,23 @@ async fn a_database_that_is_behind_is_refused(backend: Backend) {
     let database = Arc::new(database);
     let app = TestApp::start_with(database, &[], &["--migrate"]).await;
     assert_eq!(app.query("{ posts { totalCount } }").await, json!({ "posts": { "totalCount": 0 } }));
+}
+
+/// While instances are brought to another version one after the other, those of before may have to start again.
+async fn a_database_of_a_later_version_is_served(backend: Backend) {
+    let database = Arc::new(Database::empty(backend).await);
+    database.execute("insert into seaql_migrations (version, applied_at) values ('m99991231_000001_later', 1)").await;
+    let up = run(&database, &["migrate", "up"]);
+    assert!(up.status.success() && up.stdout == b"nothing to do\n", "{up:?}");
+    let status = String::from_utf8(run(&database, &["migrate", "status"]).stdout).unwrap();
+    assert!(status.ends_with("later    m99991231_000001_later\n") && !status.contains("pending"), "{status}");
+    let app = TestApp::start(database.clone(), &[]).await;
+    assert_eq!(app.query("{ posts { totalCount } }").await, json!({ "posts": { "totalCount": 0 } }));
+    assert!(app.log().contains("the database is of a later version"), "{}", app.log());
+    drop(app);
+    // Of one that has gone another way nobody can say what it is.
+    database.execute("delete from seaql_migrations where version like '%uploads'").await;
+    assert!(!run(&database, &["serve", "--migrate"]).status.success());
 }
 
 #[tokio::test]
