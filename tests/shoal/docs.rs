@@ -88,6 +88,36 @@ fn the_table_of_settings_is_complete() {
     assert_eq!(documented.count(), rows.len() + WITHOUT.len(), "a setting in the table that does not exist");
 }
 
+/// Each bound that docs/limits.md names: a setting of the table, or a constant of the code.
+#[test]
+fn the_list_of_bounds_names_what_there_is() {
+    let limits = include_str!("../../docs/limits.md");
+    let mut source = String::new();
+    let mut open = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            source.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+    let (mut settings, mut constants) = (0, 0);
+    for name in limits.split('`').skip(1).step_by(2) {
+        let is_setting = name.contains('.') && !name.contains(' ') && !["cpu.max", "memory.max"].contains(&name);
+        let is_constant = name.len() > 3 && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        let is_code = source.contains(&format!(" = \"{name}\""));
+        if is_setting {
+            let name = name.trim_end_matches('*');
+            assert!(README.contains(&format!("\n| `{name}")), "there is no setting {name}");
+            settings += 1;
+        } else if is_constant && !is_code && name != "SIGTERM" {
+            assert!(source.contains(&format!("const {name}: ")), "there is no {name}");
+            constants += 1;
+        }
+    }
+    assert!(settings > 40 && constants > 20, "{settings} settings, {constants} constants");
+}
+
 fn flatten(prefix: &str, table: &toml::Table, rows: &mut Vec<(String, String)>) {
     for (name, value) in table {
         match value {

@@ -9,9 +9,11 @@ mod support;
 
 mod architecture;
 mod bad_input;
+mod balance;
 mod buyers;
 mod caches;
 mod contention;
+mod deploy;
 mod docs;
 mod edge;
 #[cfg(feature = "fault-points")]

@@ -9,7 +9,7 @@ mod stack;
 
 pub use app::{Answer, CACHES_OFF, TestApp};
 pub use gate::Gate;
-pub use stack::{Backend, Database, Stack, command, eventually};
+pub use stack::{Backend, Database, Stack, command, eventually, free_port};
 
 /// Makes each test twice: `name::postgres` with a primary, two replicas and Redis, and `name::sqlite`, embedded.
 #[macro_export]

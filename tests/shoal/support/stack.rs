@@ -286,3 +286,10 @@ pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
+
+/// A port that nobody listens on, and that the system gives to nobody who connects: one can be closed and opened again.
+pub fn free_port() -> u16 {
+    std::iter::repeat_with(|| fastrand::u16(10_000..20_000))
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap()
+}
