@@ -1,6 +1,8 @@
 //! The one place where parts are built and joined; start-up and shutdown.
 
+pub mod doctor;
 mod embedded;
+pub mod explain;
 pub mod migrate;
 mod reload;
 mod stop;
@@ -21,6 +23,7 @@ use crate::data::quota::Quota;
 use crate::data::texts::Texts;
 use crate::data::write::{CountChanges, Writes};
 use crate::data::{Databases, host};
+use crate::graphql::budget::Budgets;
 use crate::graphql::execute::admission::Admission;
 use crate::graphql::execute::{Executor, Means};
 use crate::graphql::persisted::{self, Manifest, Named, Trust};
@@ -60,6 +63,7 @@ pub async fn serve(config: Config, flags: Flags, migrate: bool) -> Result<(), Fa
     #[cfg(feature = "fault-points")]
     config.fault_point.iter().for_each(|step| crate::data::write::fault::stop_at(step.clone()));
     let databases = Databases::open(&config.database).await?;
+    databases.declare(migrate::indexes(&config));
     databases.watch(&config.token).await?;
     let far = Far::open(&config.redis)?;
     let prefix = prefix(&config);
@@ -84,6 +88,7 @@ pub async fn serve(config: Config, flags: Flags, migrate: bool) -> Result<(), Fa
         named,
         quota: Quota::new(config.rate.clone(), far, &format!("{prefix}:rate")),
         admission: Admission::new(config.admission.clone()),
+        budgets: config.graphql.budgets.as_deref().map(Budgets::read).transpose()?.unwrap_or_default(),
     };
     let (stop, ending) = stop::ending();
     let worker = work::beside(&config, (means.writes.clone(), mailer), &hints, &ending.stopping)?;

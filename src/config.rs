@@ -84,6 +84,7 @@ impl Default for Config {
                 introspection: true,
                 suggestions: false,
                 max_price: 100_000,
+                budgets: None,
                 limits: Limits::default(),
             },
             documents: persisted::Settings::default(),

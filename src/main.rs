@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use shoal::app::explain::Question;
 use shoal::app::{self, Failure, migrate};
 use shoal::config::{Config, Flags};
 use shoal::domain::import;
@@ -78,6 +79,17 @@ enum Command {
         #[command(subcommand)]
         order: Jobs,
     },
+    /// Show what a query asks the databases, how they run it, and which index would mend that.
+    Explain(Explain),
+    /// Look at the databases and Redis: what is wrong with them, how that shows, and the command that mends it.
+    Doctor {
+        /// How many instances and workers share them.
+        #[arg(long, default_value_t = 1)]
+        instances: u32,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the GraphQL schema.
     Schema {
         /// Instead compare it with ./schema.graphql, and fail if they differ.
@@ -111,6 +123,39 @@ enum Probe {
     Readyz,
     /// How each part is; this fails also where clients hardly notice.
     Health,
+}
+
+#[derive(clap::Args)]
+struct Explain {
+    /// The query; without it, and without a file, it is read from the standard input.
+    #[arg(value_name = "QUERY", conflicts_with = "file")]
+    query: Option<String>,
+    /// Read the query from this file.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Its variables, a JSON object.
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    variables: String,
+    /// Which of several operations.
+    #[arg(long, value_name = "NAME")]
+    operation: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Explain {
+    fn question(self) -> Result<Question, Failure> {
+        let query = match (self.query, self.file) {
+            (Some(query), _) => query,
+            (None, Some(file)) => {
+                std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?
+            }
+            (None, None) => std::io::read_to_string(std::io::stdin())?,
+        };
+        let variables = serde_json::from_str(&self.variables).map_err(|error| format!("--variables: {error}"))?;
+        Ok(Question { query, operation: self.operation, variables })
+    }
 }
 
 #[derive(Subcommand)]
@@ -224,6 +269,12 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Worker => app::work::work(config, flags).await?,
         Command::Jobs { order } => print!("{}", app::work::order(config, order.into()).await?),
+        Command::Explain(explain) => return self::explain(config, explain).await,
+        Command::Doctor { instances, json } => {
+            let report = app::doctor::examine(config, instances).await?;
+            print!("{}", if json { report.to_json() } else { report.to_text() });
+            return Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Command::Schema { check: false } => print!("{}", shoal::graphql::sdl()),
         Command::Schema { check: true } => return check_schema(),
         Command::Mail { what: Mail::Preview { template, html, text } } => {
@@ -242,6 +293,13 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn explain(config: Config, explain: Explain) -> Result<ExitCode, Failure> {
+    let json = explain.json;
+    let report = app::explain::explain(config, explain.question()?).await?;
+    print!("{}", if json { report.to_json() } else { report.to_text() });
+    Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn list(what: &str, migrations: &[String]) {

@@ -73,6 +73,8 @@ pub fn metrics() -> Result<PrometheusHandle, Box<dyn std::error::Error + Send + 
     describe_counter!("shoal_sql_statements_total", "SQL statements sent for requests, by node");
     describe_counter!("shoal_sql_failures_total", "SQL statements that failed, by node");
     describe_histogram!("shoal_sql_seconds", Unit::Seconds, "Time of a SQL statement with its wait for a connection");
+    describe_counter!("shoal_sql_slow_total", "SQL statements that took too long, by operation");
+    describe_counter!("shoal_sql_budget_exceeded_total", "Operations that cost more statements than they may");
     describe_counter!("shoal_sql_conflicts_total", "Reads that a replica gave up for what it had to replay, by node");
     describe_counter!("shoal_reads_total", "Reads answered, by node and why it was chosen");
     describe_counter!("shoal_reads_refused_total", "Reads that the primary did not take in the place of replicas");

@@ -19,7 +19,7 @@ pub struct Step {
 /// The step of the module of that name.
 macro_rules! step {
     ($module:ident) => {
-        Box::new($crate::step::Step { name: stringify!($module), up: $crate::$module::up, down: $crate::$module::down })
+        $crate::step::Step { name: stringify!($module), up: $crate::$module::up, down: $crate::$module::down }
     };
 }
 pub(crate) use step;
@@ -70,14 +70,14 @@ pub struct Dialect {
     pub currency: &'static str,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Database {
     Postgres,
     Sqlite,
 }
 
 impl Dialect {
-    const POSTGRES: Self = Self {
+    pub const POSTGRES: Self = Self {
         database: Database::Postgres,
         id: "bigint generated always as identity primary key",
         timestamp: "timestamptz",
@@ -87,7 +87,7 @@ impl Dialect {
         currency: "currency ~ '^[A-Z]{3}$'",
     };
 
-    const SQLITE: Self = Self {
+    pub const SQLITE: Self = Self {
         database: Database::Sqlite,
         id: "integer primary key autoincrement",
         timestamp: "text",

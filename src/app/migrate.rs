@@ -4,11 +4,12 @@
 
 use std::fmt::Write;
 
-use migration::{Migrator, MigratorTrait};
+use migration::{Database, Migrator, MigratorTrait};
 
 use super::{Failure, embedded};
 use crate::config::Config;
 use crate::data::Databases;
+use crate::data::catalogue::Index;
 use crate::data::databases::Settings;
 use crate::data::sql::Dialect;
 
@@ -65,19 +66,28 @@ pub async fn status(config: &Config) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Refuses a database that is behind, unless it may be brought up.
-pub async fn ensure(config: &Config, migrate: bool) -> Result<(), Failure> {
+/// The indexes that the migrations declare.
+pub fn indexes(config: &Config) -> Vec<Index> {
+    let database = if config.database.url.is_some() { Database::Postgres } else { Database::Sqlite };
+    migration::indexes(database).iter().filter_map(|statement| Index::parse(statement)).collect()
+}
+
+/// How many migrations are not applied. Tells of those of later versions, which are none of this one's concern.
+pub(super) async fn pending(config: &Config) -> Result<usize, Failure> {
     let databases = reach(config, &config.database).await?;
     let standing = Standing::of(&databases).await;
     databases.close().await;
     let standing = standing?;
-    match standing.pending().len() {
-        0 => {
-            if !standing.later.is_empty() {
-                tracing::warn!(later = standing.later.join(", "), "the database is of a later version");
-            }
-            Ok(())
-        }
+    if !standing.later.is_empty() {
+        tracing::warn!(later = standing.later.join(", "), "the database is of a later version");
+    }
+    Ok(standing.pending().len())
+}
+
+/// Refuses a database that is behind, unless it may be brought up.
+pub async fn ensure(config: &Config, migrate: bool) -> Result<(), Failure> {
+    match pending(config).await? {
+        0 => Ok(()),
         _ if migrate => {
             let applied = apply(config).await?.join(", ");
             tracing::info!(applied, "brought the database up to date");

@@ -64,6 +64,7 @@ pub async fn work(config: Config, flags: Flags) -> Result<(), Failure> {
     migrate::ensure(&config, false).await?;
     let mailer = Mailer::new(&config.mail, &config.database.data_dir)?;
     let databases = Databases::open(&config.database).await?;
+    databases.declare(migrate::indexes(&config));
     databases.watch(&config.token).await?;
     let far = Far::open(&config.redis)?;
     let (writes, hints) = writes(&config, &databases, far.clone());

@@ -6,6 +6,7 @@
 //! and several readers behind the same interface.
 
 mod connect;
+mod explain;
 mod freshness;
 mod health;
 mod node;
@@ -13,12 +14,13 @@ mod pool;
 mod reader;
 mod route;
 mod session;
+mod settings;
+mod slow;
 mod survey;
 mod tokens;
 mod transaction;
 mod watch;
 
-use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,16 +28,16 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use sea_orm::{DatabaseConnection, TransactionTrait};
-use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::catalogue::Index;
 use super::error::Error;
 use super::position::{Keys, Position, Universe};
-use super::secret::SecretUrl;
 use super::sql::Dialect;
 use super::thread::Thread;
 pub(in crate::data) use connect::Primary;
+pub(in crate::data) use explain::Session;
 use freshness::Freshness;
 pub use health::Health;
 use node::{Node, Source};
@@ -43,6 +45,8 @@ use pool::{Limits, Pool};
 pub(in crate::data) use reader::TOKEN_WAIT;
 pub use reader::{Needs, Read};
 pub use route::Policy;
+pub use settings::{PoolSettings, Settings};
+use slow::Slow;
 pub(in crate::data) use survey::Survey;
 pub use tokens::{Seen, TokenSettings};
 pub use transaction::OpenTransaction;
@@ -50,91 +54,6 @@ use transaction::{Commits, On};
 
 /// How long a start waits for the servers to be asked once.
 const FIRST_LOOK: Duration = Duration::from_secs(4);
-
-/// Where the databases are and how many connections each gets.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The primary, `postgres://…`; without it an embedded SQLite in `data_dir`.
-    pub url: Option<SecretUrl>,
-    /// Replicas of the primary, each URL one server.
-    pub replicas: Vec<SecretUrl>,
-    /// Directory of the embedded database.
-    pub data_dir: PathBuf,
-    /// How a replica is chosen among those that may answer.
-    pub policy: Policy,
-    /// How old what is shown may be, in milliseconds; less for what its client has done.
-    pub max_staleness_ms: u64,
-    /// Most reads at once that the primary takes in the place of replicas.
-    pub primary_reads: u32,
-    pub pool: PoolSettings,
-}
-
-/// The pools: each replica has one, the primary one for reads and one for writes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PoolSettings {
-    /// Most connections of a pool; the primary's for reads has `primary_reads` more.
-    pub size: u32,
-    /// Idle connections that are kept at hand.
-    pub min_idle: u32,
-    /// Longest wait for a connection, in milliseconds.
-    pub acquire_timeout_ms: u64,
-    /// After how long an idle connection above `min_idle` is closed, in milliseconds.
-    pub idle_timeout_ms: u64,
-    /// After how long any connection is closed, in milliseconds.
-    pub max_lifetime_ms: u64,
-    /// After how long of silence a server asks whether its client is still there (TCP keepalive), in milliseconds.
-    pub keepalive_ms: u64,
-    /// Longest run of one statement, in milliseconds.
-    pub statement_timeout_ms: u64,
-    /// Prepared statements kept by each connection.
-    pub statement_cache: usize,
-    /// For work on whole tables, not for requests: no limit on a statement, and the planner may scan.
-    #[serde(skip)]
-    pub unhurried: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let pool = PoolSettings::default();
-        Self {
-            url: None,
-            replicas: Vec::new(),
-            data_dir: "./data".into(),
-            policy: Policy::default(),
-            max_staleness_ms: 2_000,
-            primary_reads: pool.size,
-            pool,
-        }
-    }
-}
-
-impl Default for PoolSettings {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-        Self {
-            // https://wiki.postgresql.org/wiki/Number_Of_Database_Connections
-            size: 2 * cores + 1,
-            min_idle: 1,
-            acquire_timeout_ms: 3_000,
-            idle_timeout_ms: 600_000,
-            max_lifetime_ms: 1_800_000,
-            keepalive_ms: 60_000,
-            statement_timeout_ms: 30_000,
-            statement_cache: 500,
-            unhurried: false,
-        }
-    }
-}
-
-impl Settings {
-    /// The same servers for work on whole tables that takes its time.
-    pub fn unhurried(&self) -> Self {
-        let pool = PoolSettings { unhurried: true, ..self.pool.clone() };
-        Self { pool, ..self.clone() }
-    }
-}
 
 /// All servers. Cheap to clone.
 #[derive(Clone)]
@@ -156,6 +75,9 @@ struct Shared {
     /// One for each read that the primary takes in the place of replicas.
     stand_in: Semaphore,
     turn: AtomicUsize,
+    slow: Slow,
+    /// The indexes that the migrations declare.
+    declared: OnceLock<Vec<Index>>,
     freshness: Arc<Mutex<Freshness>>,
     /// The embedded database: its history, and its commits so far.
     embedded: (Universe, Arc<Commits>),
@@ -204,6 +126,8 @@ impl Databases {
             max_staleness: Duration::from_millis(settings.max_staleness_ms),
             stand_in: Semaphore::new(settings.primary_reads as usize),
             turn: AtomicUsize::new(0),
+            slow: Slow::new(settings.slow_ms),
+            declared: OnceLock::new(),
             freshness: Arc::default(),
             embedded: (Universe::random(), Arc::default()),
             keys: OnceLock::new(),
@@ -220,6 +144,9 @@ impl Databases {
     pub async fn watch(&self, tokens: &TokenSettings) -> Result<(), Error> {
         self.prepare_keys(tokens).await?;
         let shared = &*self.shared;
+        if let Some(explains) = self.explains() {
+            shared.watches.lock().unwrap_or_else(PoisonError::into_inner).1.spawn(explains);
+        }
         let (Some(writes), Some(url)) = (&shared.writes, &shared.settings.url) else { return Ok(()) };
         let settings = &shared.settings;
         let nodes: Vec<_> = [&shared.primary, writes].into_iter().chain(&shared.replicas).cloned().collect();
@@ -376,21 +303,5 @@ impl Databases {
             .flatten()
             .chain(&shared.replicas)
             .map(|node| &**node)
-    }
-}
-
-impl PoolSettings {
-    fn acquire_timeout(&self) -> Duration {
-        Duration::from_millis(self.acquire_timeout_ms)
-    }
-
-    fn limits(&self) -> Limits {
-        Limits {
-            size: self.size,
-            min_idle: self.min_idle.min(self.size),
-            acquire_timeout: self.acquire_timeout(),
-            idle_timeout: Duration::from_millis(self.idle_timeout_ms),
-            max_lifetime: Duration::from_millis(self.max_lifetime_ms),
-        }
     }
 }

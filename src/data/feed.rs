@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use metrics::{counter, gauge};
 use serde::Serialize;
+use sqlx::postgres::PgConnection;
 use tokio::sync::mpsc;
 
 use super::cache::{Cache, Dirty};
@@ -30,7 +31,7 @@ use super::thread::Thread;
 use session::Session;
 
 /// The publication of all tables that are read through the tiers, or whose changes are events.
-const PUBLICATION: &str = "shoal";
+pub(super) const PUBLICATION: &str = "shoal";
 /// How long until a lost feed begins anew; doubled each time, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -89,6 +90,12 @@ enum Lost {
     Log(#[from] pgwire_replication::PgWireError),
     #[error(transparent)]
     Unreadable(#[from] pgoutput::Unreadable),
+}
+
+/// The tables whose changes are not all told, as a server's catalogue says.
+pub(super) async fn not_told(connection: &mut PgConnection, tables: &[&str]) -> Result<Vec<NotKept>, sqlx::Error> {
+    let watched = side::watched(connection, tables).await?;
+    Ok(watched.into_iter().filter_map(|it| it.why.map(|why| NotKept { table: it.table, why })).collect())
 }
 
 impl Feed {

@@ -17,7 +17,7 @@ mod tests;
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use async_graphql::dataloader::Loader;
@@ -132,17 +132,28 @@ impl Fetcher {
 
     /// Values of a source for keys, by key; a key without a value was not found.
     pub async fn fetch<S: Cached>(&self, source: &S, keys: &[S::Key]) -> Result<HashMap<S::Key, S::Value>, Error> {
+        self.fetch_for(source, keys, None).await
+    }
+
+    /// The same for a field.
+    async fn fetch_for<S: Cached>(
+        &self,
+        source: &S,
+        keys: &[S::Key],
+        path: Option<Arc<str>>,
+    ) -> Result<HashMap<S::Key, S::Value>, Error> {
         histogram!("shoal_batch_keys", "source" => source.name(), "kind" => source.kind()).record(keys.len() as f64);
         let asked = match self.view().await {
             Some(view) => Asked::of(&self.sources.cache, source, view),
             None => None,
         };
         match asked {
-            Some(asked) => self.through_tiers(&asked, keys).await,
+            Some(asked) => self.through_tiers(&asked, keys, path.as_ref()).await,
             None => {
                 self.recorder.spoil();
                 let start = Instant::now();
-                let load = Load { sources: &self.sources, needs: &self.needs, source };
+                let (sources, needs) = (&self.sources, &self.needs);
+                let load = Load { sources, needs, source, path: path.as_ref() };
                 let loaded = load.run(keys, None, load::Keep::Nowhere).await;
                 self.record(source, keys.len(), Tally::default(), Some(&loaded.sent), start);
                 loaded.found
@@ -164,6 +175,7 @@ impl Fetcher {
         &self,
         asked: &Asked<S>,
         keys: &[S::Key],
+        path: Option<&Arc<str>>,
     ) -> Result<HashMap<S::Key, S::Value>, Error> {
         let start = Instant::now();
         let source = &asked.source;
@@ -178,9 +190,9 @@ impl Fetcher {
             let looked_at = missing.iter().filter(|_| is_recorded);
             let slots = looked_at.flat_map(|key| source.dependencies(key)).collect();
             let landed = if pays {
-                self.sources.flights.join(&self.sources, &self.needs, asked, missing).await
+                self.sources.flights.join(&self.sources, (&self.needs, path), asked, missing).await
             } else {
-                let load = Load { sources: &self.sources, needs: &self.needs, source };
+                let load = Load { sources: &self.sources, needs: &self.needs, source, path };
                 Landed::of(load.run(&missing, Some(asked), load::Keep::Nowhere).await)
             };
             joined = landed.joined;
@@ -203,7 +215,7 @@ impl Fetcher {
         if !again.is_empty() {
             // What was kept of the list and what was kept of its rows are of two states.
             let start = Instant::now();
-            let load = Load { sources: &self.sources, needs: &self.needs, source };
+            let load = Load { sources: &self.sources, needs: &self.needs, source, path };
             let loaded = load.run(&again, Some(asked), load::Keep::Everywhere).await;
             self.record(source, again.len(), Tally::default(), Some(&loaded.sent), start);
             let read = loaded.found.iter().flat_map(HashMap::values);
@@ -297,8 +309,25 @@ struct Tally {
 
 /// A source as a loader of the ecosystem's contract, so that the dispatcher knows only one kind.
 pub struct Fetch<S> {
-    pub source: S,
-    pub fetcher: Fetcher,
+    source: S,
+    fetcher: Fetcher,
+    /// The field that was the first to ask since the last load.
+    path: Mutex<Option<Arc<str>>>,
+}
+
+impl<S> Fetch<S> {
+    pub fn new(source: S, fetcher: Fetcher) -> Self {
+        Self { source, fetcher, path: Mutex::default() }
+    }
+
+    /// A field is the first to ask of those that are asked for together.
+    pub fn is_asked_by(&self, path: Option<Arc<str>>) {
+        *self.lock() = path;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+        self.path.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<S: Cached> Loader<S::Key> for Fetch<S> {
@@ -306,6 +335,7 @@ impl<S: Cached> Loader<S::Key> for Fetch<S> {
     type Error = Error;
 
     async fn load(&self, keys: &[S::Key]) -> Result<HashMap<S::Key, S::Value>, Error> {
-        self.fetcher.fetch(&self.source, keys).await
+        let path = self.lock().clone();
+        self.fetcher.fetch_for(&self.source, keys, path).await
     }
 }

@@ -38,7 +38,7 @@ use super::error::Error;
 use super::fetch::{Cached, Fetch, Fetcher};
 pub use super::find::MAX_BATCH;
 use drive::Signal;
-use group::{AnyGroup, Group};
+use group::{AnyGroup, Group, Load};
 
 /// Why a load gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +94,16 @@ impl Loaders {
         L::Error: Sync,
         K: Clone + Eq + Hash + Send + Sync + 'static,
     {
+        self.load_told(loader, key, || ())
+    }
+
+    /// The same; `first` is told when it is the first of those that will be asked for together.
+    fn load_told<L, K>(&self, loader: &Arc<L>, key: K, first: impl FnOnce()) -> Load<L, K>
+    where
+        L: Loader<K>,
+        L::Error: Sync,
+        K: Clone + Eq + Hash + Send + Sync + 'static,
+    {
         let mut state = self.lock();
         let State { groups, collecting, driver, driven, .. } = &mut *state;
         let identity = (TypeId::of::<Group<L, K>>(), Arc::as_ptr(loader).addr());
@@ -107,18 +117,20 @@ impl Loaders {
             collecting.push(group);
             let driver = driver.clone();
             drop(state);
+            first();
             driver.inspect(|driver| driver.asked());
         }
         load
     }
 
-    /// Loads one key of a source; equal sources share batches.
-    pub fn fetch<S: Cached>(
+    /// Loads one key of a source, for a field whose `path` the log tells; equal sources share batches.
+    pub fn fetch<S: Cached, P: FnOnce() -> Option<Arc<str>>>(
         &self,
         fetcher: &Fetcher,
         source: S,
         key: S::Key,
-    ) -> impl Future<Output = Result<Option<S::Value>, LoadError<Error>>> + Send + use<S> {
+        path: P,
+    ) -> impl Future<Output = Result<Option<S::Value>, LoadError<Error>>> + Send + use<S, P> {
         let loader = {
             let mut state = self.lock();
             let loaders = state
@@ -130,12 +142,12 @@ impl Loaders {
             if let Some(loader) = loaders.get(&source) {
                 loader.clone()
             } else {
-                let loader = Arc::new(Fetch { source: source.clone(), fetcher: fetcher.clone() });
+                let loader = Arc::new(Fetch::new(source.clone(), fetcher.clone()));
                 loaders.insert(source, loader.clone());
                 loader
             }
         };
-        self.load(&loader, key)
+        self.load_told(&loader, key, || loader.is_asked_by(path()))
     }
 
     /// Forgets every answer: what was read may have changed since. Loads that are under way still answer those who wait

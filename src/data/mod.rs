@@ -11,12 +11,14 @@
 
 pub mod bulk;
 pub mod cache;
+pub mod catalogue;
 pub mod change;
 mod coherence;
 pub mod condition;
 pub mod current;
 pub mod databases;
 pub mod declared;
+pub mod doctor;
 pub mod error;
 pub mod events;
 pub mod feed;
@@ -28,6 +30,7 @@ pub mod ledger;
 pub mod list;
 pub mod loader;
 pub mod page;
+pub mod plan;
 pub mod position;
 pub mod quota;
 pub mod record;

@@ -145,7 +145,8 @@ impl Writes {
         ledger: &Ledger,
     ) -> Result<Done<W::Output>, Refused<W::Refusal>> {
         let start = Instant::now();
-        let mut transaction = Transaction::new(self.databases.begin().await?, self.databases.dialect(), W::NAME);
+        let origin = ledger.origin.clone();
+        let mut transaction = Transaction::new(self.databases.begin().await?, &self.databases, W::NAME, origin);
         let done = match transaction.do_once(work, once).await {
             Ok(output) => {
                 let committed = transaction.commit(&*self.after_commit).await;

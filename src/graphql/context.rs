@@ -1,5 +1,6 @@
 //! What lives as long as one request: its loads, what they need, what they cost, who asks.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub suggestions: bool,
     /// Highest price of a request.
     pub max_price: u64,
+    /// A file that says how many statements operations may cost.
+    pub budgets: Option<PathBuf>,
     /// How large documents and variables may be.
     pub limits: Limits,
 }
@@ -114,7 +117,7 @@ impl LastToken {
 impl RequestContext {
     /// Of a request whose document has this policy.
     pub fn new(sources: &Sources, needs: Needs, writes: Writes, settings: Arc<Settings>, policy: Policy) -> Self {
-        let ledger = Arc::new(Ledger::default());
+        let ledger = Arc::new(Ledger::of(needs.origin().clone()));
         let fetcher = Fetcher::new(sources.clone(), needs, ledger.clone());
         let (viewer, loaders, blanks) = (Viewer::ANYBODY, Loaders::default(), Blanks::default());
         let (shown, done) = (Arc::new(Shown::of(policy)), Arc::default());

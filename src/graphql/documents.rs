@@ -123,3 +123,13 @@ pub fn operation<'a>(
         request_error(Code::OperationUnknown, format!("the document has no operation named \"{name}\""))
     })
 }
+
+/// The name of the only operation, if it has one.
+pub fn only_name(document: &ExecutableDocument) -> Option<&str> {
+    match &document.operations {
+        DocumentOperations::Multiple(operations) if operations.len() == 1 => {
+            operations.keys().next().map(|name| name.as_str())
+        }
+        _ => None,
+    }
+}

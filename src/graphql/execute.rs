@@ -1,6 +1,7 @@
 //! Executes one request: a context for its loads, the drive that batches them, an answer fit for a client.
 
 pub mod admission;
+mod explain;
 mod group;
 mod subscribe;
 mod upload;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use metrics::counter;
 
+use super::budget::Budgets;
 use super::context::{RequestContext, Settings, Viewer};
 use super::error::{self, Code};
 use super::note::{Keeping, Note};
@@ -27,12 +29,13 @@ use crate::data::current::Current;
 use crate::data::databases::Needs;
 use crate::data::events::Events;
 use crate::data::fetch::{Fetcher, Keep, Question, Sources};
-use crate::data::ledger::{Batch, Ledger};
+use crate::data::ledger::{Batch, Ledger, Origin};
 use crate::data::loader::Loaders;
 use crate::data::position::Token;
 use crate::data::quota::Quota;
 use crate::data::write::Writes;
 use admission::Admission;
+pub use explain::Explained;
 use group::Groups;
 pub use group::{Message, Subscribed};
 pub use subscribe::Outcome;
@@ -64,6 +67,8 @@ pub struct Means {
     pub named: Named,
     pub quota: Quota,
     pub admission: Admission,
+    /// How many statements operations may cost.
+    pub budgets: Budgets,
 }
 
 /// What a client gets.
@@ -100,6 +105,8 @@ pub struct Envelope {
     pub only_reads: bool,
     /// Whether the answer tells its price.
     pub cost: bool,
+    /// The id under which the log knows it.
+    pub request_id: Arc<str>,
 }
 
 /// What came of an execution.
@@ -153,7 +160,7 @@ impl Executor {
 
     async fn answer(&self, request: Request, envelope: Envelope, is_new: bool) -> Answer {
         let Means { sources, named, admission, .. } = &self.shared.means;
-        let Envelope { latest, tokens, client, trace, only_reads, cost } = envelope;
+        let Envelope { latest, tokens, client, trace, only_reads, cost, request_id } = envelope;
         let seen = sources.databases.recognise(&tokens).await;
         let needs = Needs::new(number(client), seen.position).latest(latest);
         let question = (!latest && !trace && !cost && sources.keeps_answers()).then(|| self.question(&request));
@@ -183,6 +190,8 @@ impl Executor {
                 return Answer { token, ..Answer::refused(error) };
             }
         };
+        let origin = Origin::new(prepared.operation_name().map(str::to_owned), Some(request_id));
+        let needs = needs.of(Arc::new(origin));
         let account = cost.then(|| self.shared.preparation.get().account(&prepared));
         let Performed { mut response, done, fetcher, keeping } =
             self.perform(prepared, needs, trace, question.is_some()).await;
@@ -227,7 +236,7 @@ impl Executor {
         let Shared { graph, trusting, preparation, means, .. } = &*self.shared;
         let preparation = preparation.get();
         let settings = preparation.settings();
-        let Means { sources, writes, .. } = means;
+        let Means { sources, writes, budgets, .. } = means;
         let Prepared { mut request, document, operation, policy, .. } = prepared;
         // What a mutation shows is the state that it made, or a later one.
         let needs = needs.after_write(operation == OperationType::Mutation);
@@ -244,6 +253,7 @@ impl Executor {
         if response.is_ok() && is_seen_whole {
             document.passed();
         }
+        budgets.check(&ledger);
         if is_refused(&response) {
             error::refuse(&mut response.errors);
         }

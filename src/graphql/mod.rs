@@ -4,6 +4,7 @@
 //! and get it batched. Knows neither HTTP nor SQL.
 
 mod asked;
+pub mod budget;
 pub mod connection;
 pub mod context;
 mod documents;

@@ -35,6 +35,14 @@ pub struct Prepared {
     pub policy: Policy,
 }
 
+impl Prepared {
+    /// What the client calls the operation.
+    pub fn operation_name(&self) -> Option<&str> {
+        let given = self.request.operation_name.as_deref();
+        given.or_else(|| documents::only_name(self.document.parsed()))
+    }
+}
+
 impl Preparation {
     pub fn new(table: Table, settings: Arc<Settings>) -> Self {
         Self { documents: Documents::new(&settings), table, settings }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, ObjectType, Result};
+use async_graphql::{Context, ID, ObjectType, QueryPathSegment, Result};
 use sea_orm::FromQueryResult;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -88,7 +88,7 @@ impl Load for Context<'_> {
 
     async fn fetch<S: Cached>(&self, source: S, key: S::Key) -> Result<Option<S::Value>> {
         let RequestContext { loaders, fetcher, .. } = self.request();
-        loaders.fetch(fetcher, source, key).await.map_err(|error| fault(self, error.into()))
+        loaders.fetch(fetcher, source, key, || Some(path(self))).await.map_err(|error| fault(self, error.into()))
     }
 
     async fn load<T: Resource>(&self, key: i64) -> Result<Option<T>> {
@@ -144,6 +144,20 @@ impl Load for Context<'_> {
     fn refuse(&self, error: Error) -> async_graphql::Error {
         fault(self, error)
     }
+}
+
+/// Where a field stands in its document, as logs tell it.
+fn path(ctx: &Context<'_>) -> Arc<str> {
+    let mut names: Vec<&str> = Vec::with_capacity(8);
+    let mut node = ctx.path_node.as_ref();
+    while let Some(here) = node {
+        if let QueryPathSegment::Name(name) = here.segment {
+            names.push(name);
+        }
+        node = here.parent;
+    }
+    names.reverse();
+    names.join(".").into()
 }
 
 /// The object of a record that is shown, if there is one.

@@ -82,7 +82,7 @@ async fn respond(
         params::check_content_type(&parts.headers)?;
         Asked::of_body(&body, server.limits.batch)?
     };
-    let envelope = envelope(server, &parts.headers, address, is_read);
+    let envelope = envelope(server, &parts.headers, address, (is_read, request_id));
     let has_name = parts.headers.contains_key(header::AUTHORIZATION);
     let asker = Asker { is_somebody: has_name || !envelope.tokens.is_empty(), reads: is_read };
     match asked {
@@ -134,7 +134,7 @@ async fn open_socket(
         let message = "a page of this origin may not open a WebSocket";
         return Err(Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, message));
     }
-    let envelope = envelope(server, request.headers(), address, false);
+    let envelope = envelope(server, request.headers(), address, (false, request_id));
     server.sockets.open(request, envelope, request_id).await
 }
 
@@ -150,7 +150,12 @@ fn show(server: &Server, stream: Stream, subscribed: Subscribed) -> Response {
 }
 
 /// What comes with a request besides its document.
-pub fn envelope(server: &Server, headers: &HeaderMap, address: SocketAddr, only_reads: bool) -> Envelope {
+pub fn envelope(
+    server: &Server,
+    headers: &HeaderMap,
+    address: SocketAddr,
+    (only_reads, request_id): (bool, &str),
+) -> Envelope {
     Envelope {
         latest: demands_fresh(headers),
         tokens: tokens(headers).map(str::to_owned).collect(),
@@ -158,6 +163,7 @@ pub fn envelope(server: &Server, headers: &HeaderMap, address: SocketAddr, only_
         trace: headers.contains_key(TRACE),
         cost: headers.contains_key(COST),
         only_reads,
+        request_id: request_id.into(),
     }
 }
 

@@ -34,6 +34,7 @@ mod plans;
 mod routing;
 mod schema;
 mod shop;
+mod sight;
 mod smoke;
 mod statements;
 mod subscriptions;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use sea_orm::{DbBackend, Statement};
 use serde_json::{Value, json};
+use shoal::data::ledger::About;
 use shoal::data::{Databases, Needs};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
@@ -107,7 +108,7 @@ async fn readers_cannot_write(backend: Backend) {
     };
     let databases = Databases::open(&settings).await.unwrap();
     let insert = Statement::from_string(dialect, "insert into tags (name) values ('misrouted') returning id");
-    let refused = databases.read(&Needs::default(), None, insert).await.1.unwrap_err();
+    let refused = databases.read(&Needs::default(), None, &About::default(), insert).await.1.unwrap_err();
     let cause = format!("{refused:?}");
     assert!(cause.contains("read-only transaction") || cause.contains("readonly database"), "{cause}");
     assert_eq!(database.text("select cast(count(*) as text) from tags").await.as_deref(), Some("0"));

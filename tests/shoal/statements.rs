@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use crate::graph::Graph;
@@ -58,11 +58,16 @@ impl Counted {
 
     /// Statements that a query costs.
     pub async fn statements(&mut self, query: &str) -> usize {
+        self.statements_of(&json!({ "query": query })).await
+    }
+
+    /// Statements that a request costs.
+    pub async fn statements_of(&mut self, body: &Value) -> usize {
         let before = self.counted().await;
-        let answer = self.app.ask_with(&json!({ "query": query }), &[("shoal-trace", "1")]).await;
+        let answer = self.app.ask_with(body, &[("shoal-trace", "1")]).await;
         let cost = self.counted().await - before;
-        assert_eq!(answer.json.get("errors"), None, "{query}: {}", answer.json);
-        assert_eq!(answer.json["extensions"]["shoal"]["statements"], cost, "what the server says of {query}");
+        assert_eq!(answer.json.get("errors"), None, "{body}: {}", answer.json);
+        assert_eq!(answer.json["extensions"]["shoal"]["statements"], cost, "what the server says of {body}");
         usize::try_from(cost).unwrap()
     }
 

@@ -147,6 +147,17 @@ impl Far {
         self.shared.line.ask(PATIENCE_OF_HEALTH, request).await.is_ok()
     }
 
+    /// What each server tells of its memory, under its address in a cluster, and what time one of them has; none if there
+    /// is no answer.
+    pub(in crate::data) async fn tells(&self) -> Option<(Vec<(String, String)>, Option<Duration>)> {
+        let (info, time) = (&cmd("INFO").arg("memory").clone(), &cmd("TIME"));
+        let request = |mut connection: Connection| async move { connection.ask(info).await };
+        let told = self.shared.line.ask(PATIENCE_OF_HEALTH, request).await.ok()?;
+        let request = |mut connection: Connection| async move { connection.ask(time).await };
+        let time = self.shared.line.ask(PATIENCE_OF_HEALTH, request).await.ok();
+        Some((texts("redis", told), time.and_then(since_epoch)))
+    }
+
     /// What the breaker is: `closed` while Redis is asked, `open` while it is not, `probing` while one request tries.
     pub fn state(&self) -> &'static str {
         self.shared.gate.state()
@@ -200,6 +211,29 @@ fn values(answer: Value, keys: usize) -> RedisResult<Vec<Option<Vec<u8>>>> {
         _ => Err(unexpected()),
     };
     values.into_iter().map(value).collect()
+}
+
+/// The texts in an answer, by the nodes that they are of.
+fn texts(node: &str, answer: Value) -> Vec<(String, String)> {
+    match answer {
+        Value::BulkString(bytes) => vec![(node.to_owned(), String::from_utf8_lossy(&bytes).into_owned())],
+        Value::VerbatimString { text, .. } | Value::SimpleString(text) => vec![(node.to_owned(), text)],
+        Value::Map(of_nodes) => {
+            let of_node = |(node, told)| match texts("", node).pop() {
+                Some((_, node)) => texts(&node, told),
+                None => Vec::new(),
+            };
+            of_nodes.into_iter().flat_map(of_node).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What TIME answers: seconds, and microseconds.
+fn since_epoch(answer: Value) -> Option<Duration> {
+    let Value::Array(parts) = answer else { return None };
+    let mut parts = parts.into_iter().flat_map(|part| texts("", part)).filter_map(|(_, text)| text.parse::<u64>().ok());
+    Some(Duration::from_secs(parts.next()?) + Duration::from_micros(parts.next()?))
 }
 
 /// The integers that a script answers.

@@ -9,7 +9,8 @@ use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
-use super::{Error, PoolSettings, SecretUrl};
+use super::{Error, PoolSettings};
+use crate::data::secret::SecretUrl;
 
 /// What the planner is told for requests. Lists offer only what an index serves and stop at a page's limit, so walking
 /// the index is right whatever statistics say of an average parent. Left to itself the planner reads a parent's whole

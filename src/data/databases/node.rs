@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};
 use tokio::sync::{Notify, watch};
 
 use super::Error;
 use super::pool::{Pool, Pooled, Use};
 use super::reader::Reason;
+use super::slow::UnderWay;
 use super::survey::Survey;
 use crate::data::position::Position;
 
@@ -102,6 +103,10 @@ impl Node {
         &self.name
     }
 
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
     pub fn state(&self) -> State {
         *self.state.borrow()
     }
@@ -191,17 +196,18 @@ impl Node {
     }
 
     /// Runs a statement, on a connection that is known to show what was committed up to `needed`.
-    pub async fn query(&self, statement: &Statement, needed: Position) -> Result<Found, Refusal> {
+    pub async fn query(&self, way: &mut UnderWay<'_>, needed: Position) -> Result<Found, Refusal> {
         let _busy = Busy::new(self);
-        let start = Instant::now();
+        let (start, statement) = (Instant::now(), way.statement);
         let found = match &self.source {
             Source::Sqlite(connection) => {
+                way.begun = Some(start);
                 let rows = connection.query_all_raw(statement.clone()).await;
                 rows.map(|rows| Found { rows, stamp: None }).map_err(|error| Refusal::Failed(error.into()))
             }
             Source::Postgres(pool) => tokio::select! {
                 biased;
-                found = self.ask(pool, statement, needed) => found,
+                found = self.ask(pool, way, needed) => found,
                 // It may never answer.
                 () = self.lost() => Err(Refusal::Failed(Error::unavailable("a server was lost while it was asked"))),
             },
@@ -211,7 +217,8 @@ impl Node {
             self.meters.seconds.record(start.elapsed());
         }
         match &found {
-            Ok(_) => {
+            Ok(found) => {
+                way.rows = Some(found.rows.len());
                 self.strikes.store(0, Ordering::Relaxed);
                 self.heard();
             }
@@ -294,7 +301,7 @@ impl Node {
         }
     }
 
-    async fn ask(&self, pool: &Pool, statement: &Statement, needed: Position) -> Result<Found, Refusal> {
+    async fn ask(&self, pool: &Pool, way: &mut UnderWay<'_>, needed: Position) -> Result<Found, Refusal> {
         let start = Instant::now();
         loop {
             let mut pooled = pool.get().await.map_err(refused)?;
@@ -306,7 +313,8 @@ impl Node {
                 return Err(Refusal::Behind);
             };
             let (is_replica, is_new) = (pooled.survey().universe().is_none(), pooled.is_since(start));
-            match pooled.query(statement).await.map_err(refused) {
+            way.begun = Some(Instant::now());
+            match pooled.query(way.statement).await.map_err(refused) {
                 Ok(rows) => return Ok(Found { rows, stamp: is_replica.then_some(stamp) }),
                 // The connection was broken while it lay idle, which says nothing of the server.
                 Err(Refusal::Failed(error)) if error.is_unavailable() && !is_new => {}

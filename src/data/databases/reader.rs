@@ -12,6 +12,7 @@ use tokio::sync::SemaphorePermit;
 use super::node::{Found, Node, Refusal};
 use super::route::Candidate;
 use super::{Databases, Error};
+use crate::data::ledger::{About, Origin};
 use crate::data::position::Position;
 
 /// How long a read waits for what its client has seen, once in a request: for a replica, or the feed, to reach it.
@@ -33,6 +34,7 @@ pub struct Needs {
     /// Tells clients apart.
     client: u64,
     notes: Arc<Notes>,
+    origin: Arc<Origin>,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +47,16 @@ impl Needs {
     /// Of a request by this client, which has seen so much.
     pub fn new(client: u64, seen: Option<Position>) -> Self {
         Self { client, seen, ..Self::default() }
+    }
+
+    /// Whose reads they are.
+    pub fn of(mut self, origin: Arc<Origin>) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    pub fn origin(&self) -> &Arc<Origin> {
+        &self.origin
     }
 
     /// Only the latest state will do.
@@ -78,6 +90,14 @@ impl Needs {
     pub fn are_stale(&self) -> bool {
         self.notes.stale.load(Ordering::Relaxed)
     }
+}
+
+/// What is asked.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    needs: &'a Needs,
+    about: &'a About,
+    statement: &'a Statement,
 }
 
 /// What a read came to.
@@ -153,21 +173,22 @@ impl Databases {
         &self,
         needs: &Needs,
         needed: Option<Position>,
+        about: &About,
         statement: Statement,
     ) -> (Read, Result<Vec<QueryResult>, Error>) {
         let mut read = Read::default();
-        let rows = self.route(needs, needed, &statement, &mut read).await;
+        let asked = Asked { needs, about, statement: &statement };
+        let rows = self.route(asked, needed, &mut read).await;
         (read, rows)
     }
 
     async fn route(
         &self,
-        needs: &Needs,
+        asked: Asked<'_>,
         needed: Option<Position>,
-        statement: &Statement,
         read: &mut Read,
     ) -> Result<Vec<QueryResult>, Error> {
-        let shared = &*self.shared;
+        let (shared, needs) = (&*self.shared, asked.needs);
         let reason = match () {
             () if needs.after_write => Some(Reason::AfterWrite),
             () if shared.replicas.is_empty() => Some(Reason::Only),
@@ -176,7 +197,7 @@ impl Databases {
         };
         let reason = match reason {
             Some(reason) => reason,
-            None => match self.on_a_replica(needs, needed, Reason::Policy, statement, read).await {
+            None => match self.on_a_replica(asked, needed, Reason::Policy, read).await {
                 Ok(answer) => return answer,
                 Err(reason) => reason,
             },
@@ -187,7 +208,7 @@ impl Databases {
             (_, Ok(turn)) => Some(turn),
             (Reason::Behind, Err(_)) if needed.is_some() => {
                 // What is asked for has changed a moment ago. What a replica shows of it may still be shown.
-                match self.on_a_replica(needs, None, Reason::Crowded, statement, read).await {
+                match self.on_a_replica(asked, None, Reason::Crowded, read).await {
                     Ok(answer) => return answer,
                     Err(_) => Some(self.turn().await?),
                 }
@@ -195,7 +216,7 @@ impl Databases {
             (_, Err(_)) => Some(self.turn().await?),
         };
         read.statements += 1;
-        match shared.primary.query(statement, Position::default()).await {
+        match self.ask(&shared.primary, asked, Position::default()).await {
             Ok(found) => Ok(read.answered(&shared.primary, reason, found)),
             Err(Refusal::Failed(error) | Refusal::Conflict(error)) => Err(error),
             Err(Refusal::Behind) => Err(Error::unavailable("another server has taken the primary's place")),
@@ -214,13 +235,12 @@ impl Databases {
     /// The answer of a replica, or why there is none.
     async fn on_a_replica(
         &self,
-        needs: &Needs,
+        asked: Asked<'_>,
         known: Option<Position>,
         mut reason: Reason,
-        statement: &Statement,
         read: &mut Read,
     ) -> Result<Result<Vec<QueryResult>, Error>, Reason> {
-        let shared = &*self.shared;
+        let (shared, needs) = (&*self.shared, asked.needs);
         let mut tried = vec![false; shared.replicas.len()];
         let mut has_asked = false;
         loop {
@@ -247,7 +267,7 @@ impl Databases {
             };
             let node = &shared.replicas[place];
             tried[place] = true;
-            match node.query(statement, needed).await {
+            match self.ask(node, asked, needed).await {
                 Ok(found) => {
                     read.statements += 1;
                     if bound.is_none() {
@@ -270,6 +290,11 @@ impl Databases {
                 }
             }
         }
+    }
+
+    async fn ask(&self, node: &Node, asked: Asked<'_>, needed: Position) -> Result<Found, Refusal> {
+        let Asked { needs, about, statement } = asked;
+        node.query(&mut self.under_way(node, statement, (&needs.origin, about)), needed).await
     }
 
     /// The replicas that may be asked at all, and how far each is.

@@ -2,13 +2,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult, Statement};
 use sqlx::Row;
 
-use super::Error;
 use super::node::Node;
 use super::pool::Pooled;
+use super::{Databases, Error};
+use crate::data::ledger::{About, Origin};
 use crate::data::position::{Position, Token, Universe};
 
 /// An open transaction. Rolled back when dropped.
@@ -52,6 +54,23 @@ impl Commits {
 /// Both in one round trip. The position is read after the commit, so it covers it.
 const COMMIT: &str = "commit; select pg_current_wal_flush_lsn()::text as position";
 
+impl Databases {
+    /// Runs a statement of a transaction.
+    pub(in crate::data) async fn write(
+        &self,
+        transaction: &mut OpenTransaction,
+        statement: &Statement,
+        by: (&Origin, &About),
+    ) -> Result<Vec<QueryResult>, Error> {
+        let node = self.shared.writes.as_ref().unwrap_or(&self.shared.primary);
+        let mut way = self.under_way(node, statement, by);
+        way.begun = Some(Instant::now());
+        let rows = transaction.query(statement).await?;
+        way.rows = Some(rows.len());
+        Ok(rows)
+    }
+}
+
 impl OpenTransaction {
     pub(super) async fn begin(mut connection: Pooled, primary: Arc<Node>) -> Result<Self, Error> {
         connection.begin();
@@ -59,10 +78,10 @@ impl OpenTransaction {
         Ok(Self(On::Postgres { connection, primary }))
     }
 
-    pub async fn query(&mut self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
+    async fn query(&mut self, statement: &Statement) -> Result<Vec<QueryResult>, Error> {
         match &mut self.0 {
-            On::Postgres { connection, primary } => on(primary, async { Ok(connection.run(&statement).await?) }).await,
-            On::Sqlite { transaction, .. } => Ok(transaction.query_all_raw(statement).await?),
+            On::Postgres { connection, primary } => on(primary, async { Ok(connection.run(statement).await?) }).await,
+            On::Sqlite { transaction, .. } => Ok(transaction.query_all_raw(statement.clone()).await?),
         }
     }
 

@@ -80,11 +80,7 @@ impl Side {
 
     /// How far the changes of these tables are told.
     pub async fn watched(&mut self, tables: &[&str]) -> Result<Vec<Watched>, sqlx::Error> {
-        let asked = sqlx::query(PRINTS).bind(tables).bind(PUBLICATION).fetch_all(&mut self.connection);
-        let watched = |row: &sqlx::postgres::PgRow| {
-            Ok(Watched { table: row.try_get("table")?, print: row.try_get("print")?, why: row.try_get("why")? })
-        };
-        patiently(asked).await?.iter().map(watched).collect()
+        patiently(watched(&mut self.connection, tables)).await
     }
 
     /// Whether the primary shows all of these transactions, by their numbers as the log has them.
@@ -125,6 +121,15 @@ impl Side {
         let row = patiently(sqlx::query(BLOCKER).fetch_optional(&mut self.connection)).await?;
         row.map(|row| row.try_get("who")).transpose()
     }
+}
+
+/// How far the changes of these tables are told.
+pub(super) async fn watched(connection: &mut PgConnection, tables: &[&str]) -> Result<Vec<Watched>, sqlx::Error> {
+    let rows = sqlx::query(PRINTS).bind(tables).bind(PUBLICATION).fetch_all(connection).await?;
+    let watched = |row: &sqlx::postgres::PgRow| {
+        Ok(Watched { table: row.try_get("table")?, print: row.try_get("print")?, why: row.try_get("why")? })
+    };
+    rows.iter().map(watched).collect()
 }
 
 async fn patiently<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {

@@ -20,6 +20,11 @@ pub struct Declarations {
 }
 
 impl Declarations {
+    /// The tables of which something is declared.
+    pub fn tables(&self) -> Vec<&'static str> {
+        self.declared.tables().collect()
+    }
+
     /// Rows of a record, by primary key.
     pub fn rows<R: Record>(&mut self) -> &mut Self {
         let table = self.declared.tables.entry(TableOf::entity::<R::Entity>());

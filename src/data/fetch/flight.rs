@@ -21,6 +21,9 @@ use crate::data::position::Position;
 
 type Open = foldhash::HashMap<Place, Weak<dyn Any + Send + Sync>>;
 
+/// Who asks: what that needs, and for which field.
+type By<'a> = (&'a Needs, Option<&'a Arc<str>>);
+
 /// The flights that are under way, by the places that they go for.
 #[derive(Default)]
 pub(super) struct Flights {
@@ -76,7 +79,7 @@ impl Flights {
     pub async fn join<S: Cached>(
         self: &Arc<Self>,
         sources: &Sources,
-        needs: &Needs,
+        by: By<'_>,
         asked: &Asked<S>,
         keys: Vec<S::Key>,
     ) -> Landed<S> {
@@ -90,10 +93,11 @@ impl Flights {
             failed: None,
         };
         // What others brought may not do for all who joined them, or nothing came of it: those go together once more.
-        let again = self.together(sources, needs, asked, keys, &mut landed).await;
-        let alone = self.together(sources, needs, asked, again, &mut landed).await;
+        let again = self.together(sources, by, asked, keys, &mut landed).await;
+        let alone = self.together(sources, by, asked, again, &mut landed).await;
         if !alone.is_empty() && landed.failed.is_none() {
-            let loaded = Load { sources, needs, source: &asked.source }.run(&alone, Some(asked), Keep::Near).await;
+            let load = Load { sources, needs: by.0, source: &asked.source, path: by.1 };
+            let loaded = load.run(&alone, Some(asked), Keep::Near).await;
             landed.shows(loaded.stamp);
             landed.sent(&loaded.sent);
             match loaded.found {
@@ -108,7 +112,7 @@ impl Flights {
     async fn together<S: Cached>(
         self: &Arc<Self>,
         sources: &Sources,
-        needs: &Needs,
+        by: By<'_>,
         asked: &Asked<S>,
         keys: Vec<S::Key>,
         landed: &mut Landed<S>,
@@ -116,7 +120,7 @@ impl Flights {
         if keys.is_empty() || landed.failed.is_some() {
             return Vec::new();
         }
-        let (own, others) = self.board(sources, needs, asked, keys);
+        let (own, others) = self.board(sources, by, asked, keys);
         let all = own.iter().map(|(flight, _)| flight).chain(others.iter().map(|joined| &joined.flight));
         let mut landings = join_all(all.map(|flight| flight.landing.clone())).await.into_iter();
         landed.joined += others.iter().map(|joined| joined.keys.len()).sum::<usize>();
@@ -152,7 +156,7 @@ impl Flights {
     fn board<S: Cached>(
         self: &Arc<Self>,
         sources: &Sources,
-        needs: &Needs,
+        by: By<'_>,
         asked: &Asked<S>,
         keys: Vec<S::Key>,
     ) -> (Option<(Arc<Flight<S>>, Vec<S::Key>)>, Vec<Joined<S>>) {
@@ -189,7 +193,8 @@ impl Flights {
             return (None, others);
         }
         let sent = Arc::new(AtomicBool::new(false));
-        let landing = fly(sources.clone(), needs.clone(), asked.clone(), own.clone(), sent.clone()).boxed().shared();
+        let by = (by.0.clone(), by.1.cloned());
+        let landing = fly(sources.clone(), by, asked.clone(), own.clone(), sent.clone()).boxed().shared();
         let flight =
             Arc::new(Flight { landing, sent, history: asked.view.history.clone(), flights: self.clone(), places });
         for place in &flight.places {
@@ -206,7 +211,7 @@ impl Flights {
 
 async fn fly<S: Cached>(
     sources: Sources,
-    needs: Needs,
+    (needs, path): (Needs, Option<Arc<str>>),
     asked: Asked<S>,
     keys: Vec<S::Key>,
     sent: Arc<AtomicBool>,
@@ -216,7 +221,7 @@ async fn fly<S: Cached>(
         return Arc::new(Landing { kept, loaded: None });
     }
     sent.store(true, Ordering::SeqCst);
-    let load = Load { sources: &sources, needs: &needs, source: &asked.source };
+    let load = Load { sources: &sources, needs: &needs, source: &asked.source, path: path.as_ref() };
     let loaded = load.run(&missing, Some(&asked), Keep::Near).await;
     Arc::new(Landing { kept, loaded: Some(Arc::new(loaded)) })
 }

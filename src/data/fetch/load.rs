@@ -1,6 +1,7 @@
 //! One statement for what no tier serves, and what is kept of its answer.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Cached, Sources};
@@ -8,7 +9,9 @@ use crate::data::cache::{Cache, Entry, Envelope, Fill as FarFill, Miss, Place, R
 use crate::data::databases::{Needs, Read};
 use crate::data::error::Error;
 use crate::data::find::Source;
+use crate::data::ledger::About;
 use crate::data::position::Position;
+use crate::data::sql;
 
 /// What a row of a list takes: its columns and its place in memory are about so much larger than their encodings.
 const ROW: usize = 120;
@@ -109,6 +112,8 @@ pub(super) struct Load<'a, S> {
     pub sources: &'a Sources,
     pub needs: &'a Needs,
     pub source: &'a S,
+    /// The field that was the first to ask.
+    pub path: Option<&'a Arc<str>>,
 }
 
 /// A statement that was sent.
@@ -141,11 +146,14 @@ pub(super) enum Keep {
 impl<S: Cached> Load<'_, S> {
     /// Sends the statement. It shows what may be served to who asked the tiers; what it returns is kept for others.
     pub async fn run(&self, keys: &[S::Key], asked: Option<&Asked<S>>, keep: Keep) -> Loaded<S> {
-        let Self { sources: Sources { databases, cache, .. }, needs, source } = *self;
+        let Self { sources: Sources { databases, cache, .. }, needs, source, path } = *self;
         let needed = asked.map(|asked| asked.view.needed(keys.iter().flat_map(|key| source.dependencies(key))));
         // What a primary answers to a later question shows at least that much.
         let applied = asked.map(|asked| asked.view.history.fences.applied());
-        let (read, rows) = databases.read(needs, needed, source.statement(databases.dialect(), keys)).await;
+        let about = About { source: source.name(), kind: source.kind(), path: path.cloned(), keys: keys.len() };
+        let mut statement = source.statement(databases.dialect(), keys);
+        sql::sign(&mut statement, about.source, about.kind);
+        let (read, rows) = databases.read(needs, needed, &about, statement).await;
         let count = rows.as_ref().map_or(0, Vec::len);
         let found = rows.and_then(|rows| Ok(source.values(keys, rows, &cache.declared().tables)?));
         let stamp = read.stamp.or(applied);

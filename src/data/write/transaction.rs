@@ -7,6 +7,7 @@ mod many;
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, EntityTrait, IdenStatic, QueryResult};
@@ -15,12 +16,13 @@ use super::change::AfterCommit;
 use super::statements::{self, Assignments, Hold, IfTaken};
 use crate::data::change::{Change, Image};
 use crate::data::condition::Condition;
-use crate::data::databases::OpenTransaction;
+use crate::data::databases::{Databases, OpenTransaction};
 use crate::data::error::Error;
+use crate::data::ledger::{About, Origin};
 use crate::data::position::Token;
 use crate::data::record::{self, Column, Record};
 use crate::data::scalar::Scalar;
-use crate::data::sql::{Dialect, Sql};
+use crate::data::sql::{self, Dialect, Sql};
 
 /// The columns of a record's row that are to be written.
 pub type Active<R> = <<R as Record>::Entity as EntityTrait>::ActiveModel;
@@ -51,7 +53,9 @@ impl<R> Locked<R> {
 pub struct Transaction {
     /// None once it has ended.
     open: Option<OpenTransaction>,
+    databases: Databases,
     dialect: Dialect,
+    origin: Arc<Origin>,
     work: &'static str,
     changes: Vec<Change>,
     statements: u32,
@@ -59,8 +63,9 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn new(open: OpenTransaction, dialect: Dialect, work: &'static str) -> Self {
-        Self { open: Some(open), dialect, work, changes: Vec::new(), statements: 0, rows: 0 }
+    pub(super) fn new(open: OpenTransaction, databases: &Databases, work: &'static str, origin: Arc<Origin>) -> Self {
+        let (databases, dialect) = (databases.clone(), databases.dialect());
+        Self { open: Some(open), databases, dialect, origin, work, changes: Vec::new(), statements: 0, rows: 0 }
     }
 
     /// What time it is, by the clock of the database.
@@ -121,19 +126,6 @@ impl Transaction {
     pub async fn latest<R: Record>(&mut self, conditions: &[Condition], limit: usize) -> Result<Vec<R>, Error> {
         let found = self.query(statements::latest::<R>(self.dialect, conditions, limit)).await?;
         Ok(read::<R>(&found)?.into_iter().rev().map(Locked::into_row).collect())
-    }
-
-    /// Of the rows that meet all conditions, by the value of a text: how many, and the earliest of a time.
-    pub async fn groups<R: Record>(
-        &mut self,
-        conditions: &[Condition],
-        by: Column<R>,
-        earliest: Column<R>,
-    ) -> Result<Vec<(String, i64, DateTime<Utc>)>, Error> {
-        let found = self.query(statements::groups::<R>(self.dialect, conditions, by, earliest)).await?;
-        let group =
-            |row: &QueryResult| Ok((row.try_get_by("value")?, row.try_get_by("count")?, row.try_get_by("earliest")?));
-        found.iter().map(group).collect()
     }
 
     /// The rows of these keys that nobody else has locked, locked until the transaction ends.
@@ -306,7 +298,10 @@ impl Transaction {
         self.statements += 1;
         self.pass(self.statements).await;
         let open = self.open.as_mut().expect("a transaction is used before it ends");
-        let rows = open.query(sql.statement()).await?;
+        let about = About { source: self.work, kind: "write", path: None, keys: 1 };
+        let mut statement = sql.statement();
+        sql::sign(&mut statement, about.source, about.kind);
+        let rows = self.databases.write(open, &statement, (&self.origin, &about)).await?;
         self.rows += rows.len();
         Ok(rows)
     }

@@ -7,7 +7,7 @@ use async_graphql::{ID, ServerError};
 use bytes::Bytes;
 
 use super::Executor;
-use crate::data::ledger::Ledger;
+use crate::data::ledger::{Ledger, Origin};
 use crate::data::write::Refused;
 use crate::domain::import::upload::StoreUpload;
 use crate::graphql::context::Viewer;
@@ -40,7 +40,13 @@ impl Executor {
         let work = StoreUpload::of_products(viewer.scope(), content)
             .await
             .map_err(|flaw| request_error(Code::BadUserInput, flaw))?;
-        match self.shared.means.writes.run(work, None, &Arc::new(Ledger::default())).await {
+        match self
+            .shared
+            .means
+            .writes
+            .run(work, None, &Arc::new(Ledger::of(Arc::new(Origin::new(None, Some(request_id.into()))))))
+            .await
+        {
             Ok(done) => {
                 let upload = done.output;
                 Ok(Stored { id: id::named(id::UPLOAD, upload.id), size: upload.size, sha256: upload.sha256 })

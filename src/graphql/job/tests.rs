@@ -44,6 +44,7 @@ impl World {
             document_cache_bytes: 0,
             introspection: true,
             suggestions: false,
+            budgets: None,
             max_price: 1000,
             limits: Limits::default(),
         };

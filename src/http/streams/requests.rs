@@ -90,7 +90,8 @@ async fn begin(
     };
     let begun = server.streams.begin(&token, id)?;
     let media_type = accepted.single.unwrap_or(MediaType::Json);
-    let done = match server.parts.executor.operate(request, envelope(server, &parts.headers, address, false)).await {
+    let envelope = envelope(server, &parts.headers, address, (false, request_id));
+    let done = match server.parts.executor.operate(request, envelope).await {
         Outcome::Answer(Answer { body: body @ Body::Refused(_), note, .. }) => {
             return Ok(write::answer(body, note, media_type, request_id).into_response(media_type, cache::never()));
         }

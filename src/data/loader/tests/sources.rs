@@ -91,7 +91,7 @@ async fn equal_sources_share_batches_and_others_do_not() {
     let loaders = Loaders::default();
     let asked = [(10, 1), (10, 2), (100, 1), (10, 1)];
     let answers = loaders.drive(join_all(asked.map(async |(factor, key)| {
-        loaders.fetch(&fetcher, Times { factor, ..TIMES }, key).await.map_err(Error::from)
+        loaders.fetch(&fetcher, Times { factor, ..TIMES }, key, || None).await.map_err(Error::from)
     })));
     let answers = answers.await.into_iter().map(|answer| answer.unwrap()).collect::<Vec<_>>();
     assert_eq!(answers, [Some(10), Some(20), Some(100), Some(10)]);
@@ -107,8 +107,8 @@ async fn a_statement_that_fails_fails_everyone_who_waits() {
     let loaders = Loaders::default();
     let broken = Times { table: "nowhere", ..TIMES };
     let answers = loaders.drive(join_all([1, 2].map(async |key| {
-        let failed = loaders.fetch(&fetcher, broken.clone(), key).await;
-        (failed.map_err(Error::from), loaders.fetch(&fetcher, TIMES, key).await.map_err(Error::from))
+        let failed = loaders.fetch(&fetcher, broken.clone(), key, || None).await;
+        (failed.map_err(Error::from), loaders.fetch(&fetcher, TIMES, key, || None).await.map_err(Error::from))
     })));
     for (failed, answered) in answers.await {
         assert!(matches!(failed, Err(Error::Database(_))), "{failed:?}");
@@ -121,6 +121,6 @@ async fn a_statement_that_fails_fails_everyone_who_waits() {
 async fn a_load_that_nobody_drives_is_our_fault() {
     let data_dir = tempfile::tempdir().unwrap();
     let (fetcher, _) = fetcher(&data_dir).await;
-    let answer = Loaders::default().fetch(&fetcher, TIMES, 1).await.map_err(Error::from);
+    let answer = Loaders::default().fetch(&fetcher, TIMES, 1, || None).await.map_err(Error::from);
     assert!(matches!(answer, Err(Error::Database(_))), "{answer:?}");
 }

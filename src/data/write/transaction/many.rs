@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use sea_orm::TryGetable;
+use chrono::{DateTime, Utc};
+use sea_orm::{QueryResult, TryGetable};
 
 use super::{Active, Locked, Transaction, read};
+use crate::data::condition::Condition;
 use crate::data::error::Error;
 use crate::data::record::{Column, Record};
 use crate::data::write::statements::{self, Assignments, Hold};
@@ -44,5 +46,18 @@ impl Transaction {
         let by_key = olds.iter().zip(columns).map(|(old, columns)| (old.key(), &old.image, columns)).collect();
         let updated = self.query(statements::update_each::<R>(self.dialect, by_key)).await?;
         self.replace_all(olds, &read::<R>(&updated)?)
+    }
+
+    /// Of the rows that meet all conditions, by the value of a text: how many, and the earliest of a time.
+    pub async fn groups<R: Record>(
+        &mut self,
+        conditions: &[Condition],
+        by: Column<R>,
+        earliest: Column<R>,
+    ) -> Result<Vec<(String, i64, DateTime<Utc>)>, Error> {
+        let found = self.query(statements::groups::<R>(self.dialect, conditions, by, earliest)).await?;
+        let group =
+            |row: &QueryResult| Ok((row.try_get_by("value")?, row.try_get_by("count")?, row.try_get_by("earliest")?));
+        found.iter().map(group).collect()
     }
 }
