@@ -11,6 +11,7 @@
 //!     embedded   the database that comes along: its lock, its demo data
 //!     migrate    one process at a time brings a database up to date
 //!     stop, reload   SIGTERM and SIGHUP
+//!     explain, doctor   what a query asks and how it is run; what is wrong with databases and Redis
 //!     work       jobs: beside a server, in a process of their own, by hand
 //!   config     defaults < shoal.toml < environment < flags      environment  itself, or files; changes  between two
 //!   telemetry  logs and metrics       progress  a bar for imports
@@ -31,6 +32,7 @@
 //!     prepare     what is found out of a request before it is executed: what is asked, of which table of types
 //!     policy, shown, note   for how long and for whom an answer may be kept, as declared and as found; what is noted of it
 //!     federation  the graph as one of several that a gateway joins
+//!     budget      how many statements operations may cost
 //!     persisted   documents that a request only names: by their hash, or of a manifest
 //!     root        roots whose fields fail by themselves
 //!   jobs       runs what is to be done outside of requests: workers, leases, schedules, dead letters
@@ -54,10 +56,13 @@
 //!                                                        may ask for, kept in Redis for all instances
 //!     loader     batching within a request, dispatched at quiescence
 //!     databases  primary and replicas: begin(), read(needs); who is how far, who answers
+//!       slow, explain   statements that take too long, and how servers run them
+//!     plan       what a plan lacks             catalogue   the indexes that there are, and that are declared
+//!     doctor     what is wrong with databases and Redis
 //!     position   places in a history, and the tokens that carry them
 //!     write      a transaction on the primary, once under its key, and who hears of it
 //!     hints      which rows may be worth a look, for whoever works on them, here and elsewhere
-//!     ledger     what a request cost          bulk       CSV into tables, or read as a sheet
+//!     ledger     what a request cost, and whose it is          bulk       CSV into tables, or read as a sheet
 //!     current    what may change while the process runs        host       memory and files that it may have
 //!     secret     URLs whose passwords, and texts, that never show     thread  work that no request may keep waiting
 //! ```

@@ -12,7 +12,7 @@ use crate::data::Databases;
 use crate::data::databases::Settings;
 use crate::data::events::Events;
 use crate::data::fetch::Sources;
-use crate::data::ledger::{Sent, busy, levels};
+use crate::data::ledger::{Sent, busy};
 use crate::data::plan::{Advice, Plan, advise};
 use crate::data::quota::Quota;
 use crate::data::texts::Texts;
@@ -54,8 +54,8 @@ pub struct Report {
 #[derive(Clone, Debug, Serialize)]
 struct Explanation {
     /// Statements of one level were sent together; the next depends on what they found.
-    level: usize,
-    path: Option<Arc<str>>,
+    level: u32,
+    path: Option<String>,
     source: &'static str,
     kind: &'static str,
     keys: usize,
@@ -111,14 +111,15 @@ fn executor(config: &Config, databases: &Databases) -> Result<Executor, Failure>
 async fn report(databases: &Databases, explained: Explained) -> Result<Report, Failure> {
     let Explained { operation, errors, took, sent } = explained;
     let catalogue = databases.catalogue().await?;
-    let levels = levels(&sent);
     let (total, busy) = (milliseconds(took), milliseconds(busy(&sent)));
     let mut statements = Vec::with_capacity(sent.len());
-    for (Sent { about, statement, node, waited, took, rows, .. }, level) in sent.into_iter().zip(levels) {
+    for Sent { about, statement, node, waited, took, rows, .. } in sent {
         let plan = databases.explain(&node, &statement).await?;
         let advice = advise(&plan, &statement.sql, &catalogue);
         let (waited, took) = (milliseconds(waited), milliseconds(took));
-        let (path, source, kind, keys) = (about.path, about.source, about.kind, about.keys);
+        let (source, kind, keys) = (about.source, about.kind, about.keys);
+        let (path, level) = about.field.map(|field| (field.path.clone(), field.level)).unzip();
+        let level = level.unwrap_or_default();
         let statement = statement.sql;
         statements.push(Explanation {
             level,

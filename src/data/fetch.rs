@@ -29,7 +29,7 @@ use super::coherence::Demand;
 use super::databases::{Databases, Needs, TOKEN_WAIT};
 use super::error::Error;
 use super::find::Source;
-use super::ledger::{Batch, Ledger};
+use super::ledger::{Batch, Field, Ledger};
 use super::position::Position;
 use answers::Recorder;
 pub use answers::{Answered, Keep, Question};
@@ -140,7 +140,7 @@ impl Fetcher {
         &self,
         source: &S,
         keys: &[S::Key],
-        path: Option<Arc<str>>,
+        field: Option<Arc<Field>>,
     ) -> Result<HashMap<S::Key, S::Value>, Error> {
         histogram!("shoal_batch_keys", "source" => source.name(), "kind" => source.kind()).record(keys.len() as f64);
         let asked = match self.view().await {
@@ -148,12 +148,12 @@ impl Fetcher {
             None => None,
         };
         match asked {
-            Some(asked) => self.through_tiers(&asked, keys, path.as_ref()).await,
+            Some(asked) => self.through_tiers(&asked, keys, field.as_ref()).await,
             None => {
                 self.recorder.spoil();
                 let start = Instant::now();
                 let (sources, needs) = (&self.sources, &self.needs);
-                let load = Load { sources, needs, source, path: path.as_ref() };
+                let load = Load { sources, needs, source, field: field.as_ref() };
                 let loaded = load.run(keys, None, load::Keep::Nowhere).await;
                 self.record(source, keys.len(), Tally::default(), Some(&loaded.sent), start);
                 loaded.found
@@ -175,7 +175,7 @@ impl Fetcher {
         &self,
         asked: &Asked<S>,
         keys: &[S::Key],
-        path: Option<&Arc<str>>,
+        field: Option<&Arc<Field>>,
     ) -> Result<HashMap<S::Key, S::Value>, Error> {
         let start = Instant::now();
         let source = &asked.source;
@@ -190,9 +190,9 @@ impl Fetcher {
             let looked_at = missing.iter().filter(|_| is_recorded);
             let slots = looked_at.flat_map(|key| source.dependencies(key)).collect();
             let landed = if pays {
-                self.sources.flights.join(&self.sources, (&self.needs, path), asked, missing).await
+                self.sources.flights.join(&self.sources, (&self.needs, field), asked, missing).await
             } else {
-                let load = Load { sources: &self.sources, needs: &self.needs, source, path };
+                let load = Load { sources: &self.sources, needs: &self.needs, source, field };
                 Landed::of(load.run(&missing, Some(asked), load::Keep::Nowhere).await)
             };
             joined = landed.joined;
@@ -215,7 +215,7 @@ impl Fetcher {
         if !again.is_empty() {
             // What was kept of the list and what was kept of its rows are of two states.
             let start = Instant::now();
-            let load = Load { sources: &self.sources, needs: &self.needs, source, path };
+            let load = Load { sources: &self.sources, needs: &self.needs, source, field };
             let loaded = load.run(&again, Some(asked), load::Keep::Everywhere).await;
             self.record(source, again.len(), Tally::default(), Some(&loaded.sent), start);
             let read = loaded.found.iter().flat_map(HashMap::values);
@@ -312,21 +312,21 @@ pub struct Fetch<S> {
     source: S,
     fetcher: Fetcher,
     /// The field that was the first to ask since the last load.
-    path: Mutex<Option<Arc<str>>>,
+    field: Mutex<Option<Arc<Field>>>,
 }
 
 impl<S> Fetch<S> {
     pub fn new(source: S, fetcher: Fetcher) -> Self {
-        Self { source, fetcher, path: Mutex::default() }
+        Self { source, fetcher, field: Mutex::default() }
     }
 
     /// A field is the first to ask of those that are asked for together.
-    pub fn is_asked_by(&self, path: Option<Arc<str>>) {
-        *self.lock() = path;
+    pub fn is_asked_by(&self, field: Option<Arc<Field>>) {
+        *self.lock() = field;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<str>>> {
-        self.path.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Field>>> {
+        self.field.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -335,7 +335,7 @@ impl<S: Cached> Loader<S::Key> for Fetch<S> {
     type Error = Error;
 
     async fn load(&self, keys: &[S::Key]) -> Result<HashMap<S::Key, S::Value>, Error> {
-        let path = self.lock().clone();
-        self.fetcher.fetch_for(&self.source, keys, path).await
+        let field = self.lock().clone();
+        self.fetcher.fetch_for(&self.source, keys, field).await
     }
 }

@@ -24,6 +24,15 @@ struct Kept {
     statements: Mutex<Vec<Sent>>,
 }
 
+/// A field that asks for something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Without the indexes of lists: `posts.nodes.author`.
+    pub path: String,
+    /// All that is asked for on one level is asked for together, and depends on what the level before it found.
+    pub level: u32,
+}
+
 /// What a statement is for.
 #[derive(Clone, Debug, Default)]
 pub struct About {
@@ -31,8 +40,8 @@ pub struct About {
     pub source: &'static str,
     /// What is asked of it.
     pub kind: &'static str,
-    /// The field that was the first to ask, without the indexes of lists: `posts.nodes.author`.
-    pub path: Option<Arc<str>>,
+    /// The field that was the first to ask.
+    pub field: Option<Arc<Field>>,
     pub keys: usize,
 }
 
@@ -135,19 +144,6 @@ impl Ledger {
     }
 }
 
-/// To which level each statement belongs: one that was sent after all before it had ended begins another.
-pub fn levels(sent: &[Sent]) -> Vec<usize> {
-    let (mut level, mut end) = (0, Duration::ZERO);
-    let of = |sent: &Sent| {
-        if level == 0 || sent.at >= end {
-            level += 1;
-        }
-        end = end.max(sent.at + sent.waited + sent.took);
-        level
-    };
-    sent.iter().map(of).collect()
-}
-
 /// For how long at least one statement was under way. They come in the order in which they were sent.
 pub fn busy(sent: &[Sent]) -> Duration {
     let (mut busy, mut end) = (Duration::ZERO, Duration::ZERO);
@@ -166,15 +162,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_that_overlap_are_of_one_level_and_their_time_counts_once() {
+    fn the_time_of_statements_that_overlap_counts_once() {
         let sent = |at: u64, waited: u64, took: u64| {
             let [at, waited, took] = [at, waited, took].map(Duration::from_millis);
             let statement = Statement::from_string(DbBackend::Sqlite, "");
             Sent { about: About::default(), statement, node: String::new(), at, waited, took, rows: None }
         };
         let all = [sent(1, 1, 5), sent(2, 0, 9), sent(3, 0, 1), sent(11, 0, 4), sent(20, 0, 1)];
-        assert_eq!(levels(&all), [1, 1, 1, 2, 3]);
         assert_eq!(busy(&all), Duration::from_millis(10 + 4 + 1));
-        assert_eq!((levels(&[]), busy(&[])), (vec![], Duration::ZERO));
+        assert_eq!(busy(&[]), Duration::ZERO);
     }
 }

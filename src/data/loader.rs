@@ -37,6 +37,7 @@ use sea_orm::DbErr;
 use super::error::Error;
 use super::fetch::{Cached, Fetch, Fetcher};
 pub use super::find::MAX_BATCH;
+use super::ledger::Field;
 use drive::Signal;
 use group::{AnyGroup, Group, Load};
 
@@ -76,6 +77,8 @@ struct State {
     sources: HashMap<TypeId, Box<dyn Any + Send>>,
     /// Groups that collect keys and wait for quiescence.
     collecting: Vec<Arc<dyn AnyGroup>>,
+    /// How often groups that had collected keys were dispatched.
+    dispatched: u32,
     /// The drive, while there is one.
     driver: Option<Arc<Signal>>,
     /// Whether there is one, for loads to see.
@@ -94,18 +97,18 @@ impl Loaders {
         L::Error: Sync,
         K: Clone + Eq + Hash + Send + Sync + 'static,
     {
-        self.load_told(loader, key, || ())
+        self.load_told(loader, key, |_| ())
     }
 
-    /// The same; `first` is told when it is the first of those that will be asked for together.
-    fn load_told<L, K>(&self, loader: &Arc<L>, key: K, first: impl FnOnce()) -> Load<L, K>
+    /// The same; `first` is told the level when it is the first of those that this loader will be asked for together.
+    fn load_told<L, K>(&self, loader: &Arc<L>, key: K, first: impl FnOnce(u32)) -> Load<L, K>
     where
         L: Loader<K>,
         L::Error: Sync,
         K: Clone + Eq + Hash + Send + Sync + 'static,
     {
         let mut state = self.lock();
-        let State { groups, collecting, driver, driven, .. } = &mut *state;
+        let State { groups, collecting, dispatched, driver, driven, .. } = &mut *state;
         let identity = (TypeId::of::<Group<L, K>>(), Arc::as_ptr(loader).addr());
         let group = groups
             .entry(identity)
@@ -115,16 +118,16 @@ impl Loaders {
         let (load, starts_collecting) = Group::ask(&group, key);
         if starts_collecting {
             collecting.push(group);
-            let driver = driver.clone();
+            let (driver, level) = (driver.clone(), *dispatched + 1);
             drop(state);
-            first();
+            first(level);
             driver.inspect(|driver| driver.asked());
         }
         load
     }
 
-    /// Loads one key of a source, for a field whose `path` the log tells; equal sources share batches.
-    pub fn fetch<S: Cached, P: FnOnce() -> Option<Arc<str>>>(
+    /// Loads one key of a source, for a field whose path is told; equal sources share batches.
+    pub fn fetch<S: Cached, P: FnOnce() -> Option<String>>(
         &self,
         fetcher: &Fetcher,
         source: S,
@@ -147,7 +150,8 @@ impl Loaders {
                 loader
             }
         };
-        self.load_told(&loader, key, || loader.is_asked_by(path()))
+        let told = |level| loader.is_asked_by(path().map(|path| Arc::new(Field { path, level })));
+        self.load_told(&loader, key, told)
     }
 
     /// Forgets every answer: what was read may have changed since. Loads that are under way still answer those who wait
@@ -164,6 +168,8 @@ impl Loaders {
 
     /// The groups that have collected keys since the last call.
     fn take_collecting(&self) -> Vec<Arc<dyn AnyGroup>> {
-        std::mem::take(&mut self.lock().collecting)
+        let mut state = self.lock();
+        state.dispatched += u32::from(!state.collecting.is_empty());
+        std::mem::take(&mut state.collecting)
     }
 }

@@ -147,7 +147,7 @@ impl Load for Context<'_> {
 }
 
 /// Where a field stands in its document, as logs tell it.
-fn path(ctx: &Context<'_>) -> Arc<str> {
+fn path(ctx: &Context<'_>) -> String {
     let mut names: Vec<&str> = Vec::with_capacity(8);
     let mut node = ctx.path_node.as_ref();
     while let Some(here) = node {
@@ -157,7 +157,7 @@ fn path(ctx: &Context<'_>) -> Arc<str> {
         node = here.parent;
     }
     names.reverse();
-    names.join(".").into()
+    names.join(".")
 }
 
 /// The object of a record that is shown, if there is one.

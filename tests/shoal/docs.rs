@@ -66,6 +66,7 @@ fn the_table_of_settings_is_complete() {
         "redis.url",
         "token.key",
         "token.previous_key",
+        "graphql.budgets",
         "documents.manifests",
         "mail.smtp_url",
         "mail.ca_file",

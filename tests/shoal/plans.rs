@@ -45,6 +45,8 @@ impl Planned {
             ("PGOPTIONS", options),
             ("REPLICA_URLS", ""),
             CACHES_OFF,
+            // Nothing is explained but what is asked.
+            ("SHOAL_DATABASE__SLOW_MS", "0"),
             ("SHOAL_LOG__FORMAT", "json"),
             ("SHOAL_LOG__FILTER", "info,sqlx::postgres::notice=info"),
         ];

@@ -72,10 +72,11 @@ impl Counted {
     }
 
     pub async fn counted(&mut self) -> i64 {
-        // But for what no request asks: positions, what a new connection or a COMMIT says, and what the feed looks at.
+        // But for what no request asks: positions, what a new connection or a COMMIT says, what the feed looks at, and
+        // what is asked when a statement was slow.
         let sql = "select coalesce(sum(calls), 0)::bigint from pg_stat_statements(true)
                    where dbid = (select oid from pg_database where datname = $1)
-                     and query !~ 'pg_control_system|pg_current_wal|pg_current_snapshot|pg_publication|set_config'";
+                     and query !~ 'pg_control_system|pg_current_wal|pg_current_snapshot|pg_publication|set_config|pg_get_indexdef|pg_stat_user'";
         let mut sum = 0;
         for node in &mut self.nodes {
             let counted = sqlx::query_scalar::<_, i64>(sql).bind(self.app.database.name()).fetch_one(node);

@@ -158,7 +158,7 @@ impl UnderWay<'_> {
         if let Some(left_out) = slow.line() {
             tracing::warn!(
                 operation = origin.operation,
-                path = about.path.as_deref(),
+                path = about.field.as_deref().map(|field| field.path.as_str()),
                 request_id = origin.request_id.as_deref(),
                 source = about.source,
                 kind = about.kind,

@@ -54,8 +54,8 @@ const MEMORY: &str = "
     from pg_stat_database where datname = current_database()";
 
 const CONNECTIONS: &str = "
-    select sum(setting::bigint) filter (where name = 'max_connections') as most,
-        sum(setting::bigint) filter (where name in ('superuser_reserved_connections', 'reserved_connections')) as kept
+    select (sum(setting::bigint) filter (where name = 'max_connections'))::bigint as most,
+        (sum(setting::bigint) filter (where name in ('superuser_reserved_connections', 'reserved_connections')))::bigint as kept
     from pg_settings";
 
 /// What is asked of a primary and of replicas.

@@ -78,7 +78,7 @@ pub(super) async fn conclude(sources: &Sources, judged: Judged<'_>, same: Option
 async fn compare<S: Cached>(sources: &Sources, source: &S, key: &S::Key, served: Option<&S::Kept>) -> Option<bool> {
     let needs = Needs::default().latest(true);
     let keys = std::slice::from_ref(key);
-    let found = Load { sources, needs: &needs, source, path: None }.run(keys, None, Keep::Nowhere).await.found.ok()?;
+    let found = Load { sources, needs: &needs, source, field: None }.run(keys, None, Keep::Nowhere).await.found.ok()?;
     let now = found.get(key).map(|value| source.keep(value));
     Some(match (served, &now) {
         (None, None) => true,
@@ -107,7 +107,7 @@ async fn end(sources: &Sources) -> Option<Position> {
         Dialect::Postgres => {
             let asked = "select pg_current_wal_flush_lsn()::text as position";
             let statement = Statement::from_string(sea_orm::DbBackend::Postgres, asked);
-            let about = About { source: "audit", kind: "position", path: None, keys: 0 };
+            let about = About { source: "audit", kind: "position", field: None, keys: 0 };
             let (_, rows) = sources.databases.read(&Needs::default().latest(true), None, &about, statement).await;
             rows.ok()?.first()?.try_get_by::<String, _>("position").ok()?.parse().ok()
         }

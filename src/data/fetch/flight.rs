@@ -17,12 +17,13 @@ use super::{Cached, Had, Sources};
 use crate::data::cache::{History, Place};
 use crate::data::databases::Needs;
 use crate::data::error::Error;
+use crate::data::ledger::Field;
 use crate::data::position::Position;
 
 type Open = foldhash::HashMap<Place, Weak<dyn Any + Send + Sync>>;
 
 /// Who asks: what that needs, and for which field.
-type By<'a> = (&'a Needs, Option<&'a Arc<str>>);
+type By<'a> = (&'a Needs, Option<&'a Arc<Field>>);
 
 /// The flights that are under way, by the places that they go for.
 #[derive(Default)]
@@ -96,7 +97,7 @@ impl Flights {
         let again = self.together(sources, by, asked, keys, &mut landed).await;
         let alone = self.together(sources, by, asked, again, &mut landed).await;
         if !alone.is_empty() && landed.failed.is_none() {
-            let load = Load { sources, needs: by.0, source: &asked.source, path: by.1 };
+            let load = Load { sources, needs: by.0, source: &asked.source, field: by.1 };
             let loaded = load.run(&alone, Some(asked), Keep::Near).await;
             landed.shows(loaded.stamp);
             landed.sent(&loaded.sent);
@@ -211,7 +212,7 @@ impl Flights {
 
 async fn fly<S: Cached>(
     sources: Sources,
-    (needs, path): (Needs, Option<Arc<str>>),
+    (needs, field): (Needs, Option<Arc<Field>>),
     asked: Asked<S>,
     keys: Vec<S::Key>,
     sent: Arc<AtomicBool>,
@@ -221,7 +222,7 @@ async fn fly<S: Cached>(
         return Arc::new(Landing { kept, loaded: None });
     }
     sent.store(true, Ordering::SeqCst);
-    let load = Load { sources: &sources, needs: &needs, source: &asked.source, path: path.as_ref() };
+    let load = Load { sources: &sources, needs: &needs, source: &asked.source, field: field.as_ref() };
     let loaded = load.run(&missing, Some(&asked), Keep::Near).await;
     Arc::new(Landing { kept, loaded: Some(Arc::new(loaded)) })
 }

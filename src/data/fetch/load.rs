@@ -9,7 +9,7 @@ use crate::data::cache::{Cache, Entry, Envelope, Fill as FarFill, Miss, Place, R
 use crate::data::databases::{Needs, Read};
 use crate::data::error::Error;
 use crate::data::find::Source;
-use crate::data::ledger::About;
+use crate::data::ledger::{About, Field};
 use crate::data::position::Position;
 use crate::data::sql;
 
@@ -113,7 +113,7 @@ pub(super) struct Load<'a, S> {
     pub needs: &'a Needs,
     pub source: &'a S,
     /// The field that was the first to ask.
-    pub path: Option<&'a Arc<str>>,
+    pub field: Option<&'a Arc<Field>>,
 }
 
 /// A statement that was sent.
@@ -146,11 +146,11 @@ pub(super) enum Keep {
 impl<S: Cached> Load<'_, S> {
     /// Sends the statement. It shows what may be served to who asked the tiers; what it returns is kept for others.
     pub async fn run(&self, keys: &[S::Key], asked: Option<&Asked<S>>, keep: Keep) -> Loaded<S> {
-        let Self { sources: Sources { databases, cache, .. }, needs, source, path } = *self;
+        let Self { sources: Sources { databases, cache, .. }, needs, source, field } = *self;
         let needed = asked.map(|asked| asked.view.needed(keys.iter().flat_map(|key| source.dependencies(key))));
         // What a primary answers to a later question shows at least that much.
         let applied = asked.map(|asked| asked.view.history.fences.applied());
-        let about = About { source: source.name(), kind: source.kind(), path: path.cloned(), keys: keys.len() };
+        let about = About { source: source.name(), kind: source.kind(), field: field.cloned(), keys: keys.len() };
         let mut statement = source.statement(databases.dialect(), keys);
         sql::sign(&mut statement, about.source, about.kind);
         let (read, rows) = databases.read(needs, needed, &about, statement).await;

@@ -25,7 +25,7 @@ pub(super) fn reload<R: Record>(sources: Sources, keys: Vec<Scalar>) -> BoxFutur
         let Some(view) = sources.view(&needs) else { return };
         let Some(asked) = Asked::of(&sources.cache, &source, view) else { return };
         let keys: Vec<_> = keys.iter().filter_map(R::Key::of).collect();
-        let load = Load { sources: &sources, needs: &needs, source: &source, path: None };
+        let load = Load { sources: &sources, needs: &needs, source: &source, field: None };
         let loaded = load.run(&keys, Some(&asked), Keep::Everywhere).await;
         let outcome = if loaded.found.is_ok() { "done" } else { "failed" };
         counter!("shoal_cache_refreshed_total", "resource" => source.tables()[0], "outcome" => outcome)

@@ -298,7 +298,7 @@ impl Transaction {
         self.statements += 1;
         self.pass(self.statements).await;
         let open = self.open.as_mut().expect("a transaction is used before it ends");
-        let about = About { source: self.work, kind: "write", path: None, keys: 1 };
+        let about = About { source: self.work, kind: "write", field: None, keys: 1 };
         let mut statement = sql.statement();
         sql::sign(&mut statement, about.source, about.kind);
         let rows = self.databases.write(open, &statement, (&self.origin, &about)).await?;

@@ -13,6 +13,7 @@ use super::group::{Identity, Seen, Show};
 use super::{Answer, Body, Envelope, Executor, Means, Subscribed, run};
 use crate::data::databases::Needs;
 use crate::data::events::{Event, Topic};
+use crate::data::ledger::Origin;
 use crate::data::scalar::{Key, Scalar};
 use crate::graphql::context::{RequestContext, Viewer};
 use crate::graphql::error;
@@ -34,6 +35,7 @@ struct Shown {
     executor: Executor,
     query: ExecutableDocument,
     variables: Variables,
+    origin: Arc<Origin>,
 }
 
 impl Executor {
@@ -67,9 +69,10 @@ impl Executor {
         let name = prepared.request.operation_name.as_deref();
         let query = as_query(prepared.document.parsed(), name).map_err(refused)?;
         self.validate(&prepared).await?;
+        let origin = Arc::new(Origin::new(prepared.operation_name().map(str::to_owned), None));
         let request = prepared.request;
         let identity = identity(&request);
-        let shown = Shown { executor: self.clone(), query, variables: request.variables };
+        let shown = Shown { executor: self.clone(), query, variables: request.variables, origin };
         let stage = Arc::new(Stage::Begins(OnceLock::new()));
         let response = shown.at(stage.clone(), Needs::default()).await;
         let Stage::Begins(heard) = &*stage else { unreachable!("a stage stays what it is") };
@@ -106,7 +109,7 @@ impl Shown {
         let shared = &*self.executor.shared;
         let Means { sources, writes, .. } = &shared.means;
         let (writes, settings) = (writes.clone(), shared.preparation.get().settings().clone());
-        let timeout = settings.timeout();
+        let (timeout, needs) = (settings.timeout(), needs.of(self.origin.clone()));
         let context = RequestContext::new(sources, needs, writes, settings, Policy::NONE);
         // No answer is kept: its subscribers have it.
         context.fetcher.forgets();

@@ -62,7 +62,7 @@ async fn who_costs_more_is_counted_and_named() {
     let file = directory.path().join("budgets.toml");
     std::fs::write(&file, "[statements]\nFront = 2\nCheap = 2").unwrap();
     let database = Arc::new(Database::demo(Backend::Sqlite).await);
-    let settings = [("SHOAL_GRAPHQL__BUDGETS", file.to_str().unwrap()), CACHES_OFF];
+    let settings = [("SHOAL_GRAPHQL__BUDGETS", file.to_str().unwrap()), ("SHOAL_LOG__FORMAT", "json"), CACHES_OFF];
     let app = TestApp::start(database, &settings).await;
     let exceeded = async |operation: &str| {
         app.metric("shoal_sql_budget_exceeded_total", &format!("operation=\"{operation}\"")).await
@@ -75,7 +75,7 @@ async fn who_costs_more_is_counted_and_named() {
     eventually("a warning", async || {
         let log = app.log();
         let said: Vec<_> = log.lines().filter(|line| line.contains("more statements than it may")).collect();
-        said.len() == 1 && said[0].contains(&answer.request_id) && said[0].contains("statements=3 most=2")
+        said.len() == 1 && said[0].contains(&answer.request_id) && said[0].contains("\"statements\":3,\"most\":2")
     })
     .await;
 }
