@@ -69,9 +69,11 @@ const DUPLICATES: &str = "
         -- Of two that are equal one stays.
         and (y.indkey::text <> x.indkey::text or y.indisunique or y.indexrelid < x.indexrelid)";
 
+// Those that are needed serve foreign keys, too, which say nothing of what is asked for.
 const USED: &str = "
     select c.relname::text as index, t.relname::text as table, s.idx_scan as scans,
-        coalesce(u.idx_scan, 0) + u.seq_scan as reads, u.n_tup_upd as updates, u.n_tup_hot_upd as hot,
+        u.seq_scan + (select coalesce(sum(o.idx_scan), 0)::bigint from pg_stat_user_indexes o
+            join pg_index j on j.indexrelid = o.indexrelid where o.relid = s.relid and not j.indisunique) as reads, u.n_tup_upd as updates, u.n_tup_hot_upd as hot,
         greatest(t.reltuples, u.n_live_tup)::float8 as rows, pg_relation_size(c.oid) as bytes,
         i.indisunique or exists (select from pg_constraint where conindid = i.indexrelid) as is_needed,
         i.indnatts = 1 and i.indpred is null as is_plain,
@@ -110,7 +112,7 @@ pub(super) async fn of_schema(
 #[derive(Clone, Debug, Default)]
 struct Usage {
     table: String,
-    /// Of the index, and of its table by whatever means.
+    /// Of the index, and of its table by this one and others that are not needed.
     scans: i64,
     reads: i64,
     updates: i64,

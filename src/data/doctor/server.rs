@@ -16,15 +16,15 @@ const SLOTS: &str = "
     select case when wal_status in ('unreserved', 'lost') or pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) > 1 << 30
             then 'error' else 'warning' end as severity, slot_name::text as subject,
         format('nobody reads from it, and it keeps %s of WAL (%s)',
-            pg_size_pretty(coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)), coalesce(wal_status, 'reserved'))
-            as evidence,
+            pg_size_pretty(coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)),
+            coalesce(wal_status, 'reserved')) as evidence,
         format('select pg_drop_replication_slot(%L); -- unless its reader comes back', slot_name) as mend
     from pg_replication_slots where not active and not temporary";
 
 const PREPARED: &str = "
     select case when prepared < clock_timestamp() - interval '5 minutes' then 'error' else 'warning' end as severity,
         gid as subject,
-        format('prepared %s s ago in %s by %s: it holds its locks, keeps rows from being vacuumed, and the feed from beginning',
+        format('prepared %s s ago in %s by %s: it keeps its locks, rows from being vacuumed, and the feed from beginning',
             extract(epoch from clock_timestamp() - prepared)::bigint, database, owner) as evidence,
         format('rollback prepared %L; -- in %s', gid, database) as mend
     from pg_prepared_xacts where prepared < clock_timestamp() - interval '10 seconds'";
@@ -55,7 +55,7 @@ const MEMORY: &str = "
 
 const CONNECTIONS: &str = "
     select (sum(setting::bigint) filter (where name = 'max_connections'))::bigint as most,
-        (sum(setting::bigint) filter (where name in ('superuser_reserved_connections', 'reserved_connections')))::bigint as kept
+        (sum(setting::bigint) filter (where name ~ '^(superuser_)?reserved_connections$'))::bigint as kept
     from pg_settings";
 
 /// What is asked of a primary and of replicas.

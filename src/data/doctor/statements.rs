@@ -17,7 +17,8 @@ const MOST: usize = 10;
 const SLOWEST: &str = "
     select query, calls, mean_exec_time as mean, max_exec_time as max from pg_stat_statements(true)
     where dbid = (select oid from pg_database where datname = current_database())
-        and calls >= $1 and mean_exec_time >= $2 and query not ilike 'copy%' and query !~* '\\m(pg_stat_|pg_catalog|information_schema)'
+        and calls >= $1 and mean_exec_time >= $2
+        and query not ilike 'copy%' and query !~* '\\mpg_(catalog|class|constraint|control|current|get|index|is|last|stat)'
     order by total_exec_time desc limit $3";
 
 const SCANNED: &str = "
@@ -40,8 +41,8 @@ pub(super) async fn examine(
         Ok(rows) => rows,
         // It is not installed, or not loaded, or this role may not look.
         Err(error) if error.as_database_error().is_some() => {
-            let mend = "alter system set shared_preload_libraries = 'pg_stat_statements'; -- restart, then in this database:\n\
-                        create extension pg_stat_statements; grant pg_read_all_stats to current_user;";
+            let mend = "alter system set shared_preload_libraries = 'pg_stat_statements'; -- restart it\n\
+                        create extension pg_stat_statements; -- in this database";
             let evidence = format!("it cannot be read: {error}");
             findings.push(Finding::new(Severity::Note, "statements", "pg_stat_statements", evidence, mend));
             return Ok(findings);
