@@ -114,7 +114,9 @@ async fn report(databases: &Databases, explained: Explained) -> Result<Report, F
     let (total, busy) = (milliseconds(took), milliseconds(busy(&sent)));
     let mut statements = Vec::with_capacity(sent.len());
     for Sent { about, statement, node, waited, took, rows, .. } in sent {
-        let plan = databases.explain(&node, &statement).await?;
+        // What failed in the query may fail again.
+        let plan = databases.explain(&node, &statement).await;
+        let plan = plan.unwrap_or_else(|error| Plan::of_lines(vec![format!("it could not be explained: {error:?}")]));
         let advice = advise(&plan, &statement.sql, &catalogue);
         let (waited, took) = (milliseconds(waited), milliseconds(took));
         let (source, kind, keys) = (about.source, about.kind, about.keys);

@@ -31,8 +31,8 @@ impl Plan {
         Some(Self { planning: time("Planning Time"), execution: time("Execution Time"), tree: told["Plan"].take() })
     }
 
-    /// What EXPLAIN QUERY PLAN told.
-    pub fn of_sqlite(lines: Vec<String>) -> Self {
+    /// What SQLite told, or why nothing was told.
+    pub fn of_lines(lines: Vec<String>) -> Self {
         Self { planning: None, execution: None, tree: lines.into() }
     }
 

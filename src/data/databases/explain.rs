@@ -178,7 +178,7 @@ async fn plan_of_sqlite(readers: &sea_orm::DatabaseConnection, statement: &State
     explained.sql.insert_str(0, "explain query plan ");
     let rows = readers.query_all_raw(explained).await?;
     let lines = rows.iter().map(|row| row.try_get_by::<String, _>("detail")).collect::<Result<_, _>>()?;
-    Ok(Plan::of_sqlite(lines))
+    Ok(Plan::of_lines(lines))
 }
 
 async fn catalogue_of_sqlite(readers: &sea_orm::DatabaseConnection, declared: Vec<Index>) -> Result<Catalogue, Error> {

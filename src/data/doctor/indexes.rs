@@ -11,6 +11,7 @@ use sqlx::postgres::PgConnection;
 use super::{Finding, Severity, found};
 use crate::data::catalogue::{Catalogue, Index};
 use crate::data::databases::Session;
+use crate::data::plan::words;
 
 /// A table with fewer rows is read whole as fast.
 const SMALL: f64 = 1000.0;
@@ -103,9 +104,18 @@ pub(super) async fn of_schema(
     let missing = missing(catalogue).into_iter().filter(|it| !findings.iter().any(|other| other.subject == it.subject));
     let missing: Vec<_> = missing.collect();
     findings.extend(missing);
-    findings.extend(found(connection, "foreign key", KEYS).await?);
+    let keys = found(connection, "foreign key", KEYS).await?;
+    // What is missing would serve some of them.
+    findings.extend(keys.into_iter().filter(|key| !catalogue.missing().any(|index| serves(index, &key.subject))));
     findings.extend(found(connection, "duplicate index", DUPLICATES).await?);
     Ok(findings)
+}
+
+/// Whether an index begins with the columns of a foreign key, which is told as `table (column, …)`.
+fn serves(index: &Index, key: &str) -> bool {
+    let keys = index.keys();
+    let columns: Vec<_> = keys.iter().filter_map(|key| words(key).next()).collect();
+    (1..=columns.len()).any(|count| key == format!("{} ({})", index.table, columns[..count].join(", ")))
 }
 
 /// How an index is used, on all servers together.
@@ -192,6 +202,15 @@ fn judge(name: &str, usage: &Usage, is_declared: bool) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_index_serves_the_keys_that_it_begins_with() {
+        let index = Index::parse("create index i on comments (post_id, created_at desc, id desc)").unwrap();
+        let served = ["comments (post_id)", "comments (post_id, created_at)"].map(|key| serves(&index, key));
+        let others =
+            ["comments (created_at)", "posts (post_id)", "comments (post_id, id)"].map(|key| serves(&index, key));
+        assert_eq!((served, others), ([true; 2], [false; 3]));
+    }
 
     #[test]
     fn an_index_is_judged_by_how_it_is_used() {

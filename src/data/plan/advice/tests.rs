@@ -86,7 +86,7 @@ fn a_join_that_reads_a_whole_table_is_mended_too() {
 
 #[test]
 fn sqlite_tells_of_scans_by_the_names_in_the_statement() {
-    let plan = Plan::of_sqlite(vec!["SEARCH k".to_owned(), "SCAN t".to_owned()]);
+    let plan = Plan::of_lines(vec!["SEARCH k".to_owned(), "SCAN t".to_owned()]);
     let statement = "select t.\"id\" from \"comments\" t where t.\"post_id\" = ?1";
     assert_eq!(advise(&plan, statement, &catalogue(&[CREATED], &[POST]))[0].index, "comments_post");
     assert_eq!(advise(&plan, statement, &catalogue(&[CREATED, POST], &[])), []);
