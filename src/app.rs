@@ -21,6 +21,7 @@ use crate::data::feed::Feed;
 use crate::data::fetch::Sources;
 use crate::data::quota::Quota;
 use crate::data::texts::Texts;
+use crate::data::trace::Choice;
 use crate::data::write::{CountChanges, Writes};
 use crate::data::{Databases, host};
 use crate::graphql::budget::Budgets;
@@ -30,6 +31,7 @@ use crate::graphql::persisted::{self, Manifest, Named, Trust};
 use crate::http::{self, Face, Parts, Sight};
 use crate::jobs::Monitor;
 use crate::mail::Mailer;
+use crate::telemetry::traces::Traces;
 use crate::{domain, graphql, telemetry};
 use reload::{Changeable, Limits};
 use stop::Signals;
@@ -50,6 +52,7 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub async fn serve(config: Config, flags: Flags, migrate: bool) -> Result<(), Failure> {
     let filter = telemetry::log(&config.log)?;
     let metrics = telemetry::metrics()?;
+    let (traces, collector) = (Choice::new(&config.traces), Traces::start(&config.traces)?);
     check_open_files(&config);
     only_loopback(&config.http)?;
     let mailer = Mailer::new(&config.mail, &config.database.data_dir)?;
@@ -103,7 +106,7 @@ pub async fn serve(config: Config, flags: Flags, migrate: bool) -> Result<(), Fa
     };
     let (quota, admission) = (means.quota.clone(), means.admission.clone());
     let executor = Executor::new(means, config.graphql.clone(), &config.subscriptions);
-    let parts = Parts { executor: executor.clone(), subscriptions: config.subscriptions.clone(), sight };
+    let parts = Parts { executor: executor.clone(), subscriptions: config.subscriptions.clone(), sight, traces };
     let face = Face::new(config.http.clone(), parts)?;
     let listener = listen(config.http.listen).await?;
     let limits = Limits { quota, admission, executor, cache, for_caches: face.cache() };
@@ -118,6 +121,9 @@ pub async fn serve(config: Config, flags: Flags, migrate: bool) -> Result<(), Fa
     }
     if tokio::time::timeout(FAREWELL, databases.close()).await.is_err() {
         tracing::warn!("statements in work were cut off");
+    }
+    if let Some(collector) = collector {
+        collector.stop().await;
     }
     tracing::info!("stopped");
     Ok(())

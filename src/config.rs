@@ -14,6 +14,7 @@ use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::data::cache::{self, far};
+pub use crate::data::trace::Settings as Traces;
 use crate::data::{databases, quota};
 use crate::graphql::execute::admission;
 use crate::graphql::guard::Limits;
@@ -37,6 +38,7 @@ pub struct Config {
     pub jobs: jobs::Settings,
     pub mail: mail::Settings,
     pub log: Log,
+    pub traces: Traces,
     /// The step of a write at which a test stops the process.
     #[cfg(feature = "fault-points")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,6 +51,8 @@ pub struct Log {
     /// What to log, in the syntax of tracing's `EnvFilter`: `info`, `shoal=debug,info`.
     pub filter: String,
     pub format: LogFormat,
+    /// Most lines per second of each place in the code; 0 for no bound.
+    pub per_second: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +101,9 @@ impl Default for Config {
             log: Log {
                 filter: "info,pgwire_replication=off,redis=off,sqlx=warn,sea_orm_migration=warn".to_owned(),
                 format: LogFormat::Text,
+                per_second: 100,
             },
+            traces: Traces::default(),
             #[cfg(feature = "fault-points")]
             fault_point: None,
         }

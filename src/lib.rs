@@ -14,7 +14,7 @@
 //!     explain, doctor   what a query asks and how it is run; what is wrong with databases and Redis
 //!     work       jobs: beside a server, in a process of their own, by hand
 //!   config     defaults < shoal.toml < environment < flags      environment  itself, or files; changes  between two
-//!   telemetry  logs and metrics       progress  a bar for imports
+//!   telemetry  logs, metrics and traces       progress  a bar for imports
 //!   http       GraphQL over HTTP, probes, metrics, GraphiQL from the binary
 //!     ask        of a server of this machine, what probes ask
 //!     serve, activity   connections, each watched: bounded in number and in time       tls      of the server's own port
@@ -63,6 +63,7 @@
 //!     write      a transaction on the primary, once under its key, and who hears of it
 //!     hints      which rows may be worth a look, for whoever works on them, here and elsewhere
 //!     ledger     what a request cost, and whose it is          bulk       CSV into tables, or read as a sheet
+//!     trace      where in a trace something happens, if it is traced
 //!     current    what may change while the process runs        host       memory and files that it may have
 //!     secret     URLs whose passwords, and texts, that never show     thread  work that no request may keep waiting
 //! ```

@@ -1,13 +1,19 @@
 //! Logs and metrics: where they go, and what the metrics mean.
 
+mod flood;
+pub mod traces;
+
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, reload};
 
 use crate::config::{Log, LogFormat};
+use flood::Flood;
 
 /// Seconds, from a cache hit to a hopeless query.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -29,26 +35,28 @@ impl LogFilter {
     }
 }
 
-/// Starts logging to stderr.
+/// Starts logging to stderr. Within a Tokio runtime.
 ///
 /// # Errors
 /// For a filter that cannot be understood.
 pub fn log(settings: &Log) -> Result<LogFilter, Box<dyn std::error::Error + Send + Sync>> {
     let filter = EnvFilter::try_new(&settings.filter)?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let (flood, left_out) = Flood::new(settings.per_second);
+    tokio::spawn(left_out.tell());
     // Whoever collects logs wants no colours.
     let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
     Ok(match settings.format {
         LogFormat::Text => {
             let subscriber = subscriber.with_filter_reloading();
             let handle = subscriber.reload_handle();
-            subscriber.try_init()?;
+            subscriber.finish().with(flood).try_init()?;
             LogFilter(Box::new(move |filter| handle.reload(filter)))
         }
         LogFormat::Json => {
             let subscriber = subscriber.json().with_filter_reloading();
             let handle = subscriber.reload_handle();
-            subscriber.try_init()?;
+            subscriber.finish().with(flood).try_init()?;
             LogFilter(Box::new(move |filter| handle.reload(filter)))
         }
     })

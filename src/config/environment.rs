@@ -12,11 +12,12 @@ use figment::{Error, Figment, Metadata, Profile, Provider, util};
 const PREFIX: &str = "SHOAL_";
 const FILE: &str = "_FILE";
 /// Variables with names of their own, and their settings.
-const NAMED: [(&str, &str); 5] = [
+const NAMED: [(&str, &str); 6] = [
     ("SHOAL_LISTEN", "http.listen"),
     ("SHOAL_DATA_DIR", "database.data_dir"),
     ("DATABASE_URL", "database.url"),
     ("REDIS_URL", "redis.url"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "traces.endpoint"),
     (REPLICAS, "database.replicas"),
 ];
 /// One that is a list.
@@ -33,7 +34,7 @@ struct Found {
 ///
 /// # Errors
 /// When a file cannot be read, or a setting is there twice: the text names the variable.
-pub fn merge(mut figment: Figment) -> Result<Figment, Error> {
+pub fn merge(mut figment: Figment) -> Result<Figment, Box<Error>> {
     // SHOAL_GRAPHQL__PAGE_SIZE is graphql.page_size.
     let is_setting = |name: &str| name.contains("__") && !name.to_ascii_uppercase().ends_with(FILE);
     figment = figment.merge(Env::prefixed(PREFIX).filter(move |name| is_setting(name.as_str())).split("__"));
@@ -51,7 +52,7 @@ pub fn merge(mut figment: Figment) -> Result<Figment, Error> {
             }
             (_, Some((_, path))) => in_file(name, path, key.into())?,
         };
-        figment = figment.merge(if name == REPLICAS { found.as_list() } else { found });
+        figment = figment.merge(if name == REPLICAS { found.into_list() } else { found });
     }
     Ok(figment)
 }
@@ -62,12 +63,12 @@ pub fn text(name: &str) -> Option<String> {
     variable(name)
 }
 
-fn in_file(name: &str, path: PathBuf, key: String) -> Result<Found, Error> {
+fn in_file(name: &str, path: PathBuf, key: String) -> Result<Found, Box<Error>> {
     if variable(name).is_some() {
-        return Err(Error::from(format!("{name} and {name}{FILE} are both set")));
+        return Err(Box::new(Error::from(format!("{name} and {name}{FILE} are both set"))));
     }
-    let text = std::fs::read_to_string(&path);
-    let text = text.map_err(|error| Error::from(format!("{name}{FILE}: cannot read {}: {error}", path.display())))?;
+    let refused = |error| Error::from(format!("{name}{FILE}: cannot read {}: {error}", path.display()));
+    let text = std::fs::read_to_string(&path).map_err(refused)?;
     // Most editors, and `echo`, end a file with a line break that is not meant.
     let value = text.trim_end_matches(['\r', '\n']).to_owned().into();
     Ok(Found { origin: format!("file that {name}{FILE} names"), key, value })
@@ -75,7 +76,7 @@ fn in_file(name: &str, path: PathBuf, key: String) -> Result<Found, Error> {
 
 impl Found {
     /// The value split at its commas.
-    fn as_list(self) -> Self {
+    fn into_list(self) -> Self {
         let text = self.value.into_string().unwrap_or_default();
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let value = Value::from(parts.map(Value::from).collect::<Vec<_>>());

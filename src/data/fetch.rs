@@ -22,6 +22,8 @@ use std::time::Instant;
 
 use async_graphql::dataloader::Loader;
 use metrics::histogram;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
 use tokio::sync::mpsc;
 
 use super::cache::{self, Cache, Dirty, Far, Miss, View};
@@ -31,6 +33,7 @@ use super::error::Error;
 use super::find::Source;
 use super::ledger::{Batch, Field, Ledger};
 use super::position::Position;
+use super::trace;
 use answers::Recorder;
 pub use answers::{Answered, Keep, Question};
 use audit::Audit;
@@ -143,6 +146,32 @@ impl Fetcher {
         field: Option<Arc<Field>>,
     ) -> Result<HashMap<S::Key, S::Value>, Error> {
         histogram!("shoal_batch_keys", "source" => source.name(), "kind" => source.kind()).record(keys.len() as f64);
+        let span = self.needs.trace().span(|| trace::About {
+            name: format!("load {} {}", source.kind(), source.name()).into(),
+            kind: SpanKind::Internal,
+            attributes: vec![
+                KeyValue::new("shoal.source", source.name()),
+                KeyValue::new("shoal.kind", source.kind()),
+                KeyValue::new("shoal.keys", keys.len() as i64),
+            ],
+        });
+        if !span.trace().is_on() {
+            return self.fetch_within(source, keys, field).await;
+        }
+        let within = Self { needs: self.needs.clone().within(span.trace().clone()), ..self.clone() };
+        let fetched = within.fetch_within(source, keys, field).await;
+        if fetched.is_err() {
+            span.trace().fail("load_failed");
+        }
+        fetched
+    }
+
+    async fn fetch_within<S: Cached>(
+        &self,
+        source: &S,
+        keys: &[S::Key],
+        field: Option<Arc<Field>>,
+    ) -> Result<HashMap<S::Key, S::Value>, Error> {
         let asked = match self.view().await {
             Some(view) => Asked::of(&self.sources.cache, source, view),
             None => None,
@@ -274,6 +303,10 @@ impl Fetcher {
     }
 
     fn record<S: Source>(&self, source: &S, keys: usize, tally: Tally, sent: Option<&Sent>, start: Instant) {
+        self.needs.trace().note(|| {
+            let count = |name, count| KeyValue::new(name, count as i64);
+            vec![count("shoal.keys.near", tally.near), count("shoal.keys.far", tally.far)]
+        });
         self.ledger.record(Batch {
             source: source.name(),
             kind: source.kind(),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sea_orm::Statement;
 
 use super::position::Position;
+use super::trace::Trace;
 
 /// Whose statements they are.
 #[derive(Debug, Default)]
@@ -43,6 +44,8 @@ pub struct About {
     /// The field that was the first to ask.
     pub field: Option<Arc<Field>>,
     pub keys: usize,
+    /// Of what it is a part.
+    pub trace: Trace,
 }
 
 /// A statement that was sent.
@@ -98,6 +101,8 @@ pub struct Ledger {
     batches: Mutex<Vec<Batch>>,
     /// Whose account it is.
     pub origin: Arc<Origin>,
+    /// What its writes are a part of.
+    pub trace: Trace,
 }
 
 /// One batch: one statement at most for all the keys that were asked for at once; or the transaction of a write.
@@ -122,8 +127,8 @@ pub struct Batch {
 }
 
 impl Ledger {
-    pub fn of(origin: Arc<Origin>) -> Self {
-        Self { batches: Mutex::default(), origin }
+    pub fn of(origin: Arc<Origin>, trace: Trace) -> Self {
+        Self { batches: Mutex::default(), origin, trace }
     }
 
     pub fn record(&self, batch: Batch) {

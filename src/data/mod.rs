@@ -40,6 +40,7 @@ pub mod sql;
 pub mod table;
 pub mod texts;
 mod thread;
+pub mod trace;
 pub mod write;
 
 pub use databases::{Databases, Needs};

@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
 use metrics::{counter, histogram};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -27,6 +29,7 @@ use super::databases::Databases;
 use super::error::Error;
 use super::ledger::{Batch, Ledger};
 use super::position::Token;
+use super::trace;
 pub use change::{AfterCommit, CountChanges};
 pub use once::Once;
 /// How the columns to be written are named.
@@ -145,8 +148,13 @@ impl Writes {
         ledger: &Ledger,
     ) -> Result<Done<W::Output>, Refused<W::Refusal>> {
         let start = Instant::now();
-        let origin = ledger.origin.clone();
-        let mut transaction = Transaction::new(self.databases.begin().await?, &self.databases, W::NAME, origin);
+        let span = ledger.trace.span(|| trace::About {
+            name: format!("write {}", W::NAME).into(),
+            kind: SpanKind::Internal,
+            attributes: vec![KeyValue::new("shoal.source", W::NAME), KeyValue::new("shoal.kind", "write")],
+        });
+        let by = (ledger.origin.clone(), span.trace().clone());
+        let mut transaction = Transaction::new(self.databases.begin().await?, &self.databases, W::NAME, by);
         let done = match transaction.do_once(work, once).await {
             Ok(output) => {
                 let committed = transaction.commit(&*self.after_commit).await;
@@ -157,6 +165,11 @@ impl Writes {
                 Err(refused)
             }
         };
+        match &done {
+            Ok(_) => {}
+            Err(Refused::Rule(_)) => span.trace().note(|| vec![KeyValue::new("shoal.refused", true)]),
+            Err(Refused::Data(_)) => span.trace().fail("write_failed"),
+        }
         ledger.record(Batch {
             source: W::NAME,
             kind: "write",

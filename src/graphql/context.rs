@@ -117,7 +117,7 @@ impl LastToken {
 impl RequestContext {
     /// Of a request whose document has this policy.
     pub fn new(sources: &Sources, needs: Needs, writes: Writes, settings: Arc<Settings>, policy: Policy) -> Self {
-        let ledger = Arc::new(Ledger::of(needs.origin().clone()));
+        let ledger = Arc::new(Ledger::of(needs.origin().clone(), needs.trace().clone()));
         let fetcher = Fetcher::new(sources.clone(), needs, ledger.clone());
         let (viewer, loaders, blanks) = (Viewer::ANYBODY, Loaders::default(), Blanks::default());
         let (shown, done) = (Arc::new(Shown::of(policy)), Arc::default());

@@ -17,6 +17,7 @@ use async_graphql::{Request, Response, ServerError, ValidationMode, Value};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use metrics::counter;
+use opentelemetry::KeyValue;
 
 use super::budget::Budgets;
 use super::context::{RequestContext, Settings, Viewer};
@@ -33,6 +34,7 @@ use crate::data::ledger::{Batch, Ledger, Origin};
 use crate::data::loader::Loaders;
 use crate::data::position::Token;
 use crate::data::quota::Quota;
+use crate::data::trace::Trace;
 use crate::data::write::Writes;
 use admission::Admission;
 pub use explain::Explained;
@@ -107,6 +109,8 @@ pub struct Envelope {
     pub cost: bool,
     /// The id under which the log knows it.
     pub request_id: Arc<str>,
+    /// What it is a part of.
+    pub within: Trace,
 }
 
 /// What came of an execution.
@@ -160,7 +164,7 @@ impl Executor {
 
     async fn answer(&self, request: Request, envelope: Envelope, is_new: bool) -> Answer {
         let Means { sources, named, admission, .. } = &self.shared.means;
-        let Envelope { latest, tokens, client, trace, only_reads, cost, request_id } = envelope;
+        let Envelope { latest, tokens, client, trace, only_reads, cost, request_id, within } = envelope;
         let seen = sources.databases.recognise(&tokens).await;
         let needs = Needs::new(number(client), seen.position).latest(latest);
         let question = (!latest && !trace && !cost && sources.keeps_answers()).then(|| self.question(&request));
@@ -171,6 +175,7 @@ impl Executor {
             if let Some(comparison) = answered.comparison {
                 comparison.with(self.clone().anew(request));
             }
+            within.note(|| vec![KeyValue::new("shoal.answer.kept", true)]);
             let token = if seen.is_void { sources.databases.issue(None) } else { None };
             return Answer { body: Body::Written(answered.bytes), token, note: answered.note };
         }
@@ -191,10 +196,14 @@ impl Executor {
             }
         };
         let origin = Origin::new(prepared.operation_name().map(str::to_owned), Some(request_id));
-        let needs = needs.of(Arc::new(origin));
+        let span = within.span(|| prepared.described());
+        let needs = needs.of(Arc::new(origin)).within(span.trace().clone());
         let account = cost.then(|| self.shared.preparation.get().account(&prepared));
         let Performed { mut response, done, fetcher, keeping } =
             self.perform(prepared, needs, trace, question.is_some()).await;
+        if let Some(error) = response.errors.first() {
+            span.trace().fail(error::code(error).to_owned());
+        }
         if let Some(account) = account {
             response.extensions.insert("cost".to_owned(), account);
         }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, ServerError, Value};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
 
 use super::asked::Asked;
 use super::context::Settings;
@@ -15,6 +17,7 @@ use super::policy::{self, Policy};
 use super::shown::Shown;
 use super::table::Table;
 use super::{guard, price, variables};
+use crate::data::trace;
 
 /// What requests are held against.
 pub struct Preparation {
@@ -40,6 +43,20 @@ impl Prepared {
     pub fn operation_name(&self) -> Option<&str> {
         let given = self.request.operation_name.as_deref();
         given.or_else(|| documents::only_name(self.document.parsed()))
+    }
+
+    /// What a trace tells of it, by the conventions for GraphQL. Its document is not told: it may hold values.
+    pub fn described(&self) -> trace::About {
+        let kind = match self.operation {
+            OperationType::Query => "query",
+            OperationType::Mutation => "mutation",
+            OperationType::Subscription => "subscription",
+        };
+        let name = self.operation_name().map(str::to_owned);
+        let mut attributes = vec![KeyValue::new("graphql.operation.type", kind)];
+        attributes.push(KeyValue::new("shoal.price", i64::try_from(self.price).unwrap_or(i64::MAX)));
+        attributes.extend(name.map(|name| KeyValue::new("graphql.operation.name", name)));
+        trace::About { name: kind.into(), kind: SpanKind::Internal, attributes }
     }
 }
 

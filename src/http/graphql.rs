@@ -16,9 +16,10 @@ use super::cache::{self, Asker};
 use super::live::live;
 use super::params::{self, Asked, Params};
 use super::refusal::Refusal;
-use super::request_id::RequestId;
+use super::request_id::{RequestId, traced};
 use super::write::{self, Written};
 use super::{Server, body, multipart, socket, sse};
+use crate::data::trace::Trace;
 use crate::graphql::error::Code;
 use crate::graphql::execute::{Answer, Envelope, Outcome, Subscribed};
 
@@ -82,7 +83,7 @@ async fn respond(
         params::check_content_type(&parts.headers)?;
         Asked::of_body(&body, server.limits.batch)?
     };
-    let envelope = envelope(server, &parts.headers, address, (is_read, request_id));
+    let envelope = envelope(server, &parts.headers, address, (is_read, request_id, traced(&parts.extensions)));
     let has_name = parts.headers.contains_key(header::AUTHORIZATION);
     let asker = Asker { is_somebody: has_name || !envelope.tokens.is_empty(), reads: is_read };
     match asked {
@@ -134,7 +135,7 @@ async fn open_socket(
         let message = "a page of this origin may not open a WebSocket";
         return Err(Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, message));
     }
-    let envelope = envelope(server, request.headers(), address, (false, request_id));
+    let envelope = envelope(server, request.headers(), address, (false, request_id, traced(request.extensions())));
     server.sockets.open(request, envelope, request_id).await
 }
 
@@ -154,7 +155,7 @@ pub fn envelope(
     server: &Server,
     headers: &HeaderMap,
     address: SocketAddr,
-    (only_reads, request_id): (bool, &str),
+    (only_reads, request_id, within): (bool, &str, Trace),
 ) -> Envelope {
     Envelope {
         latest: demands_fresh(headers),
@@ -164,6 +165,7 @@ pub fn envelope(
         cost: headers.contains_key(COST),
         only_reads,
         request_id: request_id.into(),
+        within,
     }
 }
 

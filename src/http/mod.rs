@@ -48,6 +48,7 @@ pub use serve::Ending;
 pub use settings::Settings;
 
 use crate::data::current::Current;
+use crate::data::trace::Choice;
 use crate::graphql::execute::Executor;
 use crate::graphql::subscription;
 use address::Proxies;
@@ -66,6 +67,7 @@ pub struct Parts {
     pub executor: Executor,
     pub subscriptions: subscription::Settings,
     pub sight: Sight,
+    pub traces: Choice,
 }
 
 /// What the routes need. Cheap to clone.
@@ -128,7 +130,7 @@ impl Face {
     }
 
     fn sockets(&self, places: Arc<Semaphore>) -> Sockets {
-        let Parts { executor, subscriptions, sight } = &self.parts;
+        let Parts { executor, subscriptions, sight, .. } = &self.parts;
         let write_timeout = Duration::from_millis(self.settings.write_timeout_ms);
         Sockets::new(executor.clone(), subscriptions.clone(), write_timeout, places, sight.ending.stopping.clone())
     }
@@ -162,7 +164,7 @@ impl Face {
             // Outside of compression: what is sent depends on it.
             .layer(middleware::from_fn(cache::validate))
             .layer(middleware::map_response(no_sniffing))
-            .layer(middleware::from_fn(request_id::measure))
+            .layer(middleware::from_fn_with_state(self.parts.traces, request_id::measure))
             .with_state(server)
     }
 

@@ -1,4 +1,4 @@
-//! Names each request, so that what a client saw can be found in the log; counts and times it.
+//! Names each request, so that what a client saw can be found in the log; counts, times and traces it.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -6,11 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderValue, StatusCode};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Extensions, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use metrics::{Counter, Histogram, counter, histogram};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
+use opentelemetry_http::HeaderExtractor;
+
+use crate::data::trace::{About, Choice, Span, Trace};
+
+/// The routes whose requests are traced.
+const TRACED: [&str; 3] = ["/graphql", "/graphql/stream", "/uploads"];
 
 /// The name of a request.
 #[derive(Clone, Debug)]
@@ -20,12 +28,17 @@ pub struct RequestId(pub String);
 static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-pub async fn measure(mut request: Request, next: Next) -> Response {
+pub async fn measure(State(choice): State<Choice>, mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let id = format!("{:016x}", PROCESS.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed)));
     let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(RequestId(id.clone()));
+    let span = begin(choice, &request, route.as_ref(), &id);
+    if span.trace().is_on() {
+        request.extensions_mut().insert(span.trace().clone());
+    }
     let mut response = next.run(request).await;
+    end(&span, &mut response);
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", id);
     }
@@ -33,6 +46,38 @@ pub async fn measure(mut request: Request, next: Next) -> Response {
     meters.0.increment(1);
     meters.1.record(start.elapsed());
     response
+}
+
+/// Begins the span of a request, by the conventions for HTTP, if it is traced. What probes ask is not.
+fn begin(choice: Choice, request: &Request, route: Option<&MatchedPath>, id: &str) -> Span {
+    let route = route.map(MatchedPath::as_str).filter(|route| TRACED.contains(route));
+    let Some(route) = route else { return Span::default() };
+    choice.begin(&HeaderExtractor(request.headers()), || {
+        let method = request.method().as_str().to_owned();
+        let attributes = vec![
+            KeyValue::new("http.request.method", method.clone()),
+            KeyValue::new("http.route", route.to_owned()),
+            KeyValue::new("shoal.request_id", id.to_owned()),
+        ];
+        About { name: format!("{method} {route}").into(), kind: SpanKind::Server, attributes }
+    })
+}
+
+/// What came of a request, and where its caller finds it.
+fn end(span: &Span, response: &mut Response) {
+    let (trace, status) = (span.trace(), response.status());
+    trace.note(|| vec![KeyValue::new("http.response.status_code", i64::from(status.as_u16()))]);
+    if status.is_server_error() {
+        trace.fail(status.as_str().to_owned());
+    }
+    if let Some(place) = trace.response().and_then(|place| HeaderValue::try_from(place).ok()) {
+        response.headers_mut().insert("traceresponse", place);
+    }
+}
+
+/// What of a request is traced.
+pub fn traced(extensions: &Extensions) -> Trace {
+    extensions.get::<Trace>().cloned().unwrap_or_default()
 }
 
 /// What counts and times the answers of a route with a status. Looked up in the recorder only once: that takes longer than

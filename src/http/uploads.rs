@@ -15,7 +15,7 @@ use super::accept::{Accepted, MediaType};
 use super::graphql::{not_acceptable, refuse_cross_site};
 use super::params::check_media_type;
 use super::refusal::Refusal;
-use super::request_id::RequestId;
+use super::request_id::{RequestId, traced};
 use super::write::{self, NO_STORE};
 use super::{Server, body, cache};
 use crate::graphql::error::Code;
@@ -73,7 +73,7 @@ async fn respond(
     };
     let content = body::read(&parts.headers, body, limits).await?;
     let client = server.proxies.client(address.ip(), &parts.headers);
-    match server.parts.executor.store_products(content, client, request_id).await {
+    match server.parts.executor.store_products(content, client, request_id, traced(&parts.extensions)).await {
         Ok(stored) => {
             let json = serde_json::json!({ "id": stored.id, "size": stored.size, "sha256": stored.sha256 });
             let headers = [(header::CONTENT_TYPE, MediaType::Json.content_type()), (header::CACHE_CONTROL, NO_STORE)];

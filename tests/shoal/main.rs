@@ -38,5 +38,6 @@ mod sight;
 mod smoke;
 mod statements;
 mod subscriptions;
+mod traces;
 mod uploads;
 mod walks;

@@ -42,7 +42,7 @@ async fn stuck(app: &TestApp, lock: &mut PgConnection) -> tokio::task::JoinHandl
     asked
 }
 
-fn terminate(app: &TestApp) {
+pub fn terminate(app: &TestApp) {
     signal(app, "TERM");
 }
 

@@ -14,6 +14,7 @@ use super::route::Candidate;
 use super::{Databases, Error};
 use crate::data::ledger::{About, Origin};
 use crate::data::position::Position;
+use crate::data::trace::Trace;
 
 /// How long a read waits for what its client has seen, once in a request: for a replica, or the feed, to reach it.
 pub(in crate::data) const TOKEN_WAIT: Duration = Duration::from_millis(25);
@@ -35,6 +36,7 @@ pub struct Needs {
     client: u64,
     notes: Arc<Notes>,
     origin: Arc<Origin>,
+    trace: Trace,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +59,16 @@ impl Needs {
 
     pub fn origin(&self) -> &Arc<Origin> {
         &self.origin
+    }
+
+    /// They are a part of this.
+    pub fn within(mut self, trace: Trace) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    pub fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// Only the latest state will do.

@@ -129,7 +129,7 @@ mod tests {
             Value::BigInt(None),
             true.into(),
             time.into(),
-            Value::Bytes(Some(vec![0, 255].into())),
+            Value::Bytes(Some(vec![0, 255])),
             array(ArrayType::BigInt, vec![1_i64.into(), Value::BigInt(None)]),
             array(ArrayType::String, vec!["a'b".into()]),
             array(ArrayType::BigInt, vec![]),

@@ -9,12 +9,15 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use metrics::counter;
-use sea_orm::Statement;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
+use sea_orm::{DbBackend, Statement};
 use tokio::sync::mpsc;
 
 use super::node::State;
 use super::{Databases, Node, session};
 use crate::data::ledger::{About, Origin, Sent};
+use crate::data::trace::{self, Span};
 
 /// Operations that are counted by their names; all others are one.
 const NAMED: usize = 100;
@@ -60,6 +63,7 @@ pub(super) struct UnderWay<'a> {
     /// When there was a connection for it.
     pub begun: Option<Instant>,
     pub rows: Option<usize>,
+    span: Span,
 }
 
 impl Slow {
@@ -132,7 +136,8 @@ impl Databases {
         (origin, about): (&'a Origin, &'a About),
     ) -> UnderWay<'a> {
         let (databases, asked) = (self, Instant::now());
-        UnderWay { databases, node, statement, about, origin, asked, begun: None, rows: None }
+        let span = about.trace.span(|| described(node, statement, about));
+        UnderWay { databases, node, statement, about, origin, asked, begun: None, rows: None, span }
     }
 
     /// For how long the primary has been past what a node shows, at least, in milliseconds.
@@ -149,6 +154,19 @@ impl Databases {
     }
 }
 
+/// What a trace tells of a statement, by the conventions for databases.
+fn described(node: &Node, statement: &Statement, about: &About) -> trace::About {
+    let summary = format!("{} {}", about.kind, about.source);
+    let system = if statement.db_backend == DbBackend::Postgres { "postgresql" } else { "sqlite" };
+    let attributes = vec![
+        KeyValue::new("db.system.name", system),
+        KeyValue::new("db.query.summary", summary.clone()),
+        KeyValue::new("db.query.text", statement.sql.clone()),
+        KeyValue::new("shoal.node", node.name().to_owned()),
+    ];
+    trace::About { name: summary.into(), kind: SpanKind::Client, attributes }
+}
+
 impl UnderWay<'_> {
     fn tell(&self, waited: Duration, took: Duration) {
         let Self { databases, node, statement, about, origin, .. } = *self;
@@ -160,6 +178,7 @@ impl UnderWay<'_> {
                 operation = origin.operation,
                 path = about.field.as_deref().map(|field| field.path.as_str()),
                 request_id = origin.request_id.as_deref(),
+                trace_id = about.trace.id(),
                 source = about.source,
                 kind = about.kind,
                 keys = about.keys,
@@ -182,6 +201,14 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         let Some(begun) = self.begun else { return };
         let (waited, took) = (begun.saturating_duration_since(self.asked), begun.elapsed());
+        self.span.trace().note(|| {
+            let rows = self.rows.map(|rows| KeyValue::new("db.response.returned_rows", rows as i64));
+            let waited = KeyValue::new("shoal.db.waited_ms", waited.as_secs_f64() * 1000.0);
+            rows.into_iter().chain([waited]).collect()
+        });
+        if self.rows.is_none() {
+            self.span.trace().fail("statement_failed");
+        }
         self.origin.keep(|since| Sent {
             about: self.about.clone(),
             statement: self.statement.clone(),

@@ -107,7 +107,7 @@ async fn end(sources: &Sources) -> Option<Position> {
         Dialect::Postgres => {
             let asked = "select pg_current_wal_flush_lsn()::text as position";
             let statement = Statement::from_string(sea_orm::DbBackend::Postgres, asked);
-            let about = About { source: "audit", kind: "position", field: None, keys: 0 };
+            let about = About { source: "audit", kind: "position", ..About::default() };
             let (_, rows) = sources.databases.read(&Needs::default().latest(true), None, &about, statement).await;
             rows.ok()?.first()?.try_get_by::<String, _>("position").ok()?.parse().ok()
         }

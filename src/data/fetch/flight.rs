@@ -217,7 +217,7 @@ async fn fly<S: Cached>(
     keys: Vec<S::Key>,
     sent: Arc<AtomicBool>,
 ) -> Arc<Landing<S>> {
-    let (kept, missing) = asked.far(keys).await;
+    let (kept, missing) = asked.far(keys, needs.trace()).await;
     if missing.is_empty() {
         return Arc::new(Landing { kept, loaded: None });
     }

@@ -4,7 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
+
 use super::{Cached, Sources};
+use crate::data::cache::far::Missed;
 use crate::data::cache::{Cache, Entry, Envelope, Fill as FarFill, Miss, Place, Resource, Space, View};
 use crate::data::databases::{Needs, Read};
 use crate::data::error::Error;
@@ -12,6 +16,7 @@ use crate::data::find::Source;
 use crate::data::ledger::{About, Field};
 use crate::data::position::Position;
 use crate::data::sql;
+use crate::data::trace::{self, Trace};
 
 /// What a row of a list takes: its columns and its place in memory are about so much larger than their encodings.
 const ROW: usize = 120;
@@ -46,7 +51,7 @@ impl<S: Cached> Asked<S> {
     }
 
     /// What the far tier serves, with its stamp, and the keys that it does not.
-    pub async fn far(&self, keys: Vec<S::Key>) -> (Kept<S>, Vec<S::Key>) {
+    pub async fn far(&self, keys: Vec<S::Key>, trace: &Trace) -> (Kept<S>, Vec<S::Key>) {
         let mut served = HashMap::new();
         let Some(far) = self.cache.far() else { return (served, keys) };
         let resource = self.resource();
@@ -59,13 +64,27 @@ impl<S: Cached> Asked<S> {
         let asked = keys.len();
         let prefix = &self.view.history.prefix;
         let places: Vec<_> = keys.iter().map(|key| self.place(key).far_key(prefix)).collect();
+        let span = trace.span(|| trace::About {
+            name: "MGET".into(),
+            kind: SpanKind::Client,
+            attributes: vec![
+                KeyValue::new("db.system.name", "redis"),
+                KeyValue::new("db.operation.name", "MGET"),
+                KeyValue::new("db.operation.batch.size", places.len() as i64),
+            ],
+        });
         let found = match far.get(&places).await {
             Ok(found) => found,
             Err(missed) => {
+                span.trace().fail(match missed {
+                    Missed::Breaker => "breaker_open",
+                    Missed::Failed => "no_answer",
+                });
                 meters.have_missed(Miss::of_far(missed), keys.len());
                 return (served, keys);
             }
         };
+        drop(span);
         let (now, mut missing) = (Instant::now(), Vec::new());
         for (key, bytes) in keys.into_iter().zip(found) {
             let size = bytes.as_ref().map_or(0, Vec::len);
@@ -150,7 +169,13 @@ impl<S: Cached> Load<'_, S> {
         let needed = asked.map(|asked| asked.view.needed(keys.iter().flat_map(|key| source.dependencies(key))));
         // What a primary answers to a later question shows at least that much.
         let applied = asked.map(|asked| asked.view.history.fences.applied());
-        let about = About { source: source.name(), kind: source.kind(), field: field.cloned(), keys: keys.len() };
+        let about = About {
+            source: source.name(),
+            kind: source.kind(),
+            field: field.cloned(),
+            keys: keys.len(),
+            trace: needs.trace().clone(),
+        };
         let mut statement = source.statement(databases.dialect(), keys);
         sql::sign(&mut statement, about.source, about.kind);
         let (read, rows) = databases.read(needs, needed, &about, statement).await;

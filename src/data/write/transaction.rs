@@ -23,6 +23,7 @@ use crate::data::position::Token;
 use crate::data::record::{self, Column, Record};
 use crate::data::scalar::Scalar;
 use crate::data::sql::{self, Dialect, Sql};
+use crate::data::trace::Trace;
 
 /// The columns of a record's row that are to be written.
 pub type Active<R> = <<R as Record>::Entity as EntityTrait>::ActiveModel;
@@ -56,6 +57,7 @@ pub struct Transaction {
     databases: Databases,
     dialect: Dialect,
     origin: Arc<Origin>,
+    trace: Trace,
     work: &'static str,
     changes: Vec<Change>,
     statements: u32,
@@ -63,9 +65,14 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn new(open: OpenTransaction, databases: &Databases, work: &'static str, origin: Arc<Origin>) -> Self {
+    pub(super) fn new(
+        open: OpenTransaction,
+        databases: &Databases,
+        work: &'static str,
+        (origin, trace): (Arc<Origin>, Trace),
+    ) -> Self {
         let (databases, dialect) = (databases.clone(), databases.dialect());
-        Self { open: Some(open), databases, dialect, origin, work, changes: Vec::new(), statements: 0, rows: 0 }
+        Self { open: Some(open), databases, dialect, origin, trace, work, changes: Vec::new(), statements: 0, rows: 0 }
     }
 
     /// What time it is, by the clock of the database.
@@ -298,7 +305,7 @@ impl Transaction {
         self.statements += 1;
         self.pass(self.statements).await;
         let open = self.open.as_mut().expect("a transaction is used before it ends");
-        let about = About { source: self.work, kind: "write", field: None, keys: 1 };
+        let about = About { source: self.work, kind: "write", field: None, keys: 1, trace: self.trace.clone() };
         let mut statement = sql.statement();
         sql::sign(&mut statement, about.source, about.kind);
         let rows = self.databases.write(open, &statement, (&self.origin, &about)).await?;

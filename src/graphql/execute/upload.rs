@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::Executor;
 use crate::data::ledger::{Ledger, Origin};
+use crate::data::trace::Trace;
 use crate::data::write::Refused;
 use crate::domain::import::upload::StoreUpload;
 use crate::graphql::context::Viewer;
@@ -34,19 +35,15 @@ impl Executor {
         content: Bytes,
         client: IpAddr,
         request_id: &str,
+        trace: Trace,
     ) -> Result<Stored, ServerError> {
         self.charge(client, 1).await?;
         let viewer = Viewer::ANYBODY;
         let work = StoreUpload::of_products(viewer.scope(), content)
             .await
             .map_err(|flaw| request_error(Code::BadUserInput, flaw))?;
-        match self
-            .shared
-            .means
-            .writes
-            .run(work, None, &Arc::new(Ledger::of(Arc::new(Origin::new(None, Some(request_id.into()))))))
-            .await
-        {
+        let origin = Arc::new(Origin::new(None, Some(request_id.into())));
+        match self.shared.means.writes.run(work, None, &Arc::new(Ledger::of(origin, trace))).await {
             Ok(done) => {
                 let upload = done.output;
                 Ok(Stored { id: id::named(id::UPLOAD, upload.id), size: upload.size, sha256: upload.sha256 })

@@ -15,7 +15,7 @@ use crate::http::cache;
 use crate::http::graphql::{envelope, give, refuse_cross_site};
 use crate::http::params::{Asked, check_content_type};
 use crate::http::refusal::Refusal;
-use crate::http::request_id::RequestId;
+use crate::http::request_id::{RequestId, traced};
 use crate::http::write::{self, NO_STORE};
 use crate::http::{Server, body};
 
@@ -90,7 +90,7 @@ async fn begin(
     };
     let begun = server.streams.begin(&token, id)?;
     let media_type = accepted.single.unwrap_or(MediaType::Json);
-    let envelope = envelope(server, &parts.headers, address, (false, request_id));
+    let envelope = envelope(server, &parts.headers, address, (false, request_id, traced(&parts.extensions)));
     let done = match server.parts.executor.operate(request, envelope).await {
         Outcome::Answer(Answer { body: body @ Body::Refused(_), note, .. }) => {
             return Ok(write::answer(body, note, media_type, request_id).into_response(media_type, cache::never()));
