@@ -8,6 +8,7 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use percent_encoding::percent_decode_str;
+use tokio::net::TcpStream;
 use url::{Host, Url};
 
 use super::trust::Trust;
@@ -97,12 +98,17 @@ impl Origin {
     /// Why there is none, which is never about a mail.
     pub async fn connect(&self, patience: Duration) -> Result<AsyncSmtpConnection, String> {
         let cannot = |error: Error| format!("cannot connect to {}: {error}", self.name);
-        let whole = match &self.security {
-            Security::Whole(tls) => Some(tls.clone()),
-            _ => None,
-        };
         let server = (self.host.as_str(), self.port);
-        let connected = AsyncSmtpConnection::connect_tokio1(server, Some(patience), &self.hello, whole, None).await;
+        let connected = match &self.security {
+            Security::Whole(tls) => {
+                AsyncSmtpConnection::connect_tokio1(server, Some(patience), &self.hello, Some(tls.clone()), None).await
+            }
+            _ => {
+                let stream =
+                    at_once(server).await.map_err(|error| format!("cannot connect to {}: {error}", self.name))?;
+                AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello).await
+            }
+        };
         let mut connection = connected.map_err(cannot)?;
         match &self.security {
             Security::Offered(tls) if connection.can_starttls() => {
@@ -122,4 +128,12 @@ impl Origin {
         }
         Ok(connection)
     }
+}
+
+/// A connection on which what is written is sent at once. lettre writes the end of a mail apart from the rest: that would
+/// wait until the server has acknowledged the rest, which servers put off by 40 ms.
+async fn at_once(server: (&str, u16)) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(server).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
