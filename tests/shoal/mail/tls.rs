@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use shoal::mail::{Mailer, Settings};
 use tempfile::TempDir;
+use tokio_rustls::TlsAcceptor;
 
 use super::{is_to_be_tried_again, mailer, settings, welcome};
 use crate::support::authority::Authority;
@@ -16,8 +17,10 @@ use crate::support::{Backend, Database, TestApp, eventually};
 const WRITTEN: &str = "hunter2%2F%C3%A4";
 const HERE: &str = "IP:127.0.0.1";
 
+type Way = fn(TlsAcceptor) -> Security;
+
 /// Each way to speak TLS, with what the URL says of it.
-const WAYS: [(fn(tokio_rustls::TlsAcceptor) -> Security, &str); 3] =
+const WAYS: [(Way, &str); 3] =
     [(Security::Offered, "?tls=required"), (Security::Offered, "?tls=opportunistic"), (Security::Whole, "")];
 
 fn trusting(url: &str, authority: &Authority) -> Settings {
