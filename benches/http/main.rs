@@ -10,7 +10,7 @@
 //! - **SQL floor**: axum, sqlx, and one hand-written statement that returns the JSON of the answer;
 //! - **bytes floor**: axum, which reads the request and returns the bytes of the answer from memory.
 //!
-//! With `--replicas`, `--caches`, `--overload` or `--jobs` it measures something else: see there.
+//! With `--replicas`, `--caches`, `--overload`, `--jobs` or `--traces` it measures something else: see there.
 //!
 //! wrk asks each for the same requests in the same order. Servers take turns, for several rounds; of each figure the
 //! table shows the median. CPU is what the processes of the server and of PostgreSQL used, by their own account: it says
@@ -30,6 +30,7 @@ mod servers;
 #[allow(dead_code, reason = "tests ask more of it")]
 mod sink;
 mod table;
+mod traces;
 
 use std::path::PathBuf;
 
@@ -47,6 +48,8 @@ pub struct Options {
     caches: bool,
     overload: bool,
     jobs: bool,
+    traces: bool,
+    before: Option<PathBuf>,
 }
 
 fn options() -> Options {
@@ -59,6 +62,8 @@ fn options() -> Options {
         caches: false,
         overload: false,
         jobs: false,
+        traces: false,
+        before: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -71,6 +76,8 @@ fn options() -> Options {
             "--caches" => options.caches = true,
             "--overload" => options.overload = true,
             "--jobs" => options.jobs = true,
+            "--traces" => options.traces = true,
+            "--before" => options.before = Some(std::path::absolute(value()).unwrap()),
             // Cargo's own.
             "--bench" => {}
             class => options.classes.push(class.to_owned()),
@@ -100,6 +107,9 @@ async fn main() {
     let is_wanted = |class: &Class| options.classes.is_empty() || options.classes.iter().any(|name| name == class.name);
     let classes: Vec<Class> = known.into_iter().filter(is_wanted).collect();
     let servers = bench.start(&classes).await;
+    if options.traces {
+        return traces::run(&bench, &servers, &classes, &options).await;
+    }
     if options.caches {
         return caches::run(&bench, &servers, &classes, &options).await;
     }

@@ -135,7 +135,12 @@ impl Bench {
 
     /// A server with these settings.
     pub fn serve(&self, settings: &[(&str, &str)]) -> Server {
-        let mut command = Command::new(SHOAL);
+        self.serve_as(Path::new(SHOAL), settings)
+    }
+
+    /// The same of another version.
+    pub fn serve_as(&self, binary: &Path, settings: &[(&str, &str)]) -> Server {
+        let mut command = Command::new(binary);
         command.args(["serve", "--listen", "127.0.0.1:0"]).env("SHOAL_GRAPHQL__MAX_PAGE_SIZE", "1000");
         let command = self.environment(&mut command).envs(settings.iter().copied());
         Server::start(command, "serving GraphQL at http://", "/graphql")

@@ -18,6 +18,7 @@ mod m20261126_000010_publication;
 mod m20261127_000011_jobs;
 mod m20261127_000012_jobs_told;
 mod m20261127_000013_uploads;
+mod m20261128_000014_jobs_unique_key;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{MigrationTrait, async_trait::async_trait};
@@ -48,6 +49,7 @@ fn steps() -> Vec<Step> {
         step!(m20261127_000011_jobs),
         step!(m20261127_000012_jobs_told),
         step!(m20261127_000013_uploads),
+        step!(m20261128_000014_jobs_unique_key),
     ]
 }
 

@@ -44,7 +44,7 @@ pub fn up(dialect: &Dialect) -> String {
         create index jobs_due on jobs (kind, priority, due_at, id) where state = 'queued';
         -- Whose workers may be gone.
         create index jobs_leased on jobs (leased_until) where state = 'running';
-        create unique index jobs_unique_key on jobs (unique_key) where state in ('queued', 'running');
+        create unique index jobs_unique on jobs (unique_key) where state in ('queued', 'running');
         create unique index jobs_slot on jobs (slot);
         -- Those in a state, newest first.
         create index jobs_state on jobs (state, id desc);
