@@ -52,7 +52,8 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub async fn serve(config: Config, flags: Flags, migrate: bool) -> Result<(), Failure> {
     let filter = telemetry::log(&config.log)?;
     let metrics = telemetry::metrics()?;
-    let (traces, collector) = (Choice::new(&config.traces), Traces::start(&config.traces)?);
+    let (traces, collector) = (Choice::new(&config.otlp), Traces::start(&config.otlp)?);
+    telemetry::otlp::push(&config.otlp, metrics.clone())?;
     check_open_files(&config);
     only_loopback(&config.http)?;
     let mailer = Mailer::new(&config.mail, &config.database.data_dir)?;

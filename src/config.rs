@@ -14,7 +14,7 @@ use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::data::cache::{self, far};
-pub use crate::data::trace::Settings as Traces;
+pub use crate::data::trace::Settings as Otlp;
 use crate::data::{databases, quota};
 use crate::graphql::execute::admission;
 use crate::graphql::guard::Limits;
@@ -38,7 +38,7 @@ pub struct Config {
     pub jobs: jobs::Settings,
     pub mail: mail::Settings,
     pub log: Log,
-    pub traces: Traces,
+    pub otlp: Otlp,
     /// The step of a write at which a test stops the process.
     #[cfg(feature = "fault-points")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +103,7 @@ impl Default for Config {
                 format: LogFormat::Text,
                 per_second: 100,
             },
-            traces: Traces::default(),
+            otlp: Otlp::default(),
             #[cfg(feature = "fault-points")]
             fault_point: None,
         }

@@ -1,6 +1,8 @@
 //! Logs and metrics: where they go, and what the metrics mean.
 
 mod flood;
+pub mod otlp;
+mod push;
 pub mod traces;
 
 use std::io::IsTerminal;

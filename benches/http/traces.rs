@@ -18,11 +18,11 @@ use crate::table::median;
 pub async fn run(bench: &Bench, servers: &Servers, classes: &[Class], options: &Options) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let collector = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().route("/v1/traces", post(async || StatusCode::OK));
+    let router = Router::new().route("/v1/{signal}", post(async || StatusCode::OK));
     tokio::spawn(async move { axum::serve(listener, router).await });
     let off = ("SHOAL_CACHE__OFF", "true");
     let traced =
-        |ratio| bench.serve(&[off, ("SHOAL_TRACES__ENDPOINT", collector.as_str()), ("SHOAL_TRACES__RATIO", ratio)]);
+        |ratio| bench.serve(&[off, ("SHOAL_OTLP__ENDPOINT", collector.as_str()), ("SHOAL_OTLP__TRACE_RATIO", ratio)]);
     let mut compared = vec![("off", bench.serve(&[off])), ("one in a hundred", traced("0.01")), ("each", traced("1"))];
     if let Some(binary) = &options.before {
         compared.push(("the other version", bench.serve_as(binary, &[off])));

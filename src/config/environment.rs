@@ -17,7 +17,7 @@ const NAMED: [(&str, &str); 6] = [
     ("SHOAL_DATA_DIR", "database.data_dir"),
     ("DATABASE_URL", "database.url"),
     ("REDIS_URL", "redis.url"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "traces.endpoint"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint"),
     (REPLICAS, "database.replicas"),
 ];
 /// One that is a list.

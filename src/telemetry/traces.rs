@@ -1,7 +1,5 @@
 //! Where traces go: to a collector, over OTLP (HTTP, protobuf).
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use opentelemetry::{KeyValue, global};
 use opentelemetry_http::hyper::HyperClient;
@@ -12,12 +10,8 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tokio::runtime::Handle;
 
-use crate::config::Traces as Settings;
-
-/// How long sending may take, and what is left when the process stops.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Where a collector takes traces, beneath its address.
-const PATH: &str = "v1/traces";
+use super::otlp::{PATIENCE, place};
+use crate::config::Otlp;
 
 /// Sends what was traced, until it is told to stop.
 pub struct Traces(SdkTracerProvider);
@@ -27,13 +21,8 @@ impl Traces {
     ///
     /// # Errors
     /// For settings that cannot be used.
-    pub fn start(settings: &Settings) -> Result<Option<Self>, Box<dyn std::error::Error + Send + Sync>> {
-        let Some(endpoint) = &settings.endpoint else { return Ok(None) };
-        let mut url = endpoint.expose().clone();
-        if url.scheme() != "http" {
-            return Err("traces.endpoint must be http://…: a collector nearby is to go on from there over TLS".into());
-        }
-        url.path_segments_mut().map_err(|()| "traces.endpoint is no server")?.pop_if_empty().extend(PATH.split('/'));
+    pub fn start(settings: &Otlp) -> Result<Option<Self>, Box<dyn std::error::Error + Send + Sync>> {
+        let Some(url) = place(settings, "traces")? else { return Ok(None) };
         let http = HyperClient::with_default_connector(PATIENCE, None);
         let exporter = SpanExporter::builder()
             .with_http()

@@ -72,7 +72,7 @@ fn the_table_of_settings_is_complete() {
         "mail.ca_file",
         "mail.domain",
         "jobs.probes",
-        "traces.endpoint",
+        "otlp.endpoint",
     ];
     for name in rows.iter().map(|(name, _)| name.as_str()).chain(WITHOUT) {
         assert!(README.contains(&format!("\n| `{name}` | ")), "{name} is not in the table");

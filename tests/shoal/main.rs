@@ -30,6 +30,7 @@ mod lists;
 mod mail;
 mod mutations;
 mod operator;
+mod otlp;
 mod plans;
 mod routing;
 mod schema;
@@ -38,6 +39,6 @@ mod sight;
 mod smoke;
 mod statements;
 mod subscriptions;
-mod traces;
+
 mod uploads;
 mod walks;

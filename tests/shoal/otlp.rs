@@ -1,4 +1,4 @@
-//! What a collector of traces gets to see of a request, and of which requests.
+//! What a collector gets to see of a request, of which requests, and of all of them together.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value as Any};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::{Value, json};
@@ -25,6 +28,7 @@ const CALLER: &str = "00f067aa0ba902b7";
 struct Collector {
     url: String,
     sent: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
+    metrics: Arc<Mutex<Vec<ExportMetricsServiceRequest>>>,
 }
 
 impl Collector {
@@ -34,15 +38,21 @@ impl Collector {
         let take = async move |body: Bytes| {
             keep.lock().unwrap().push(ExportTraceServiceRequest::decode(body).unwrap());
         };
+        let metrics = Arc::new(Mutex::new(Vec::new()));
+        let keep = metrics.clone();
+        let take_metrics = async move |body: Bytes| {
+            keep.lock().unwrap().push(ExportMetricsServiceRequest::decode(body).unwrap());
+        };
+        let router = Router::new().route("/v1/traces", post(take)).route("/v1/metrics", post(take_metrics));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, Router::new().route("/v1/traces", post(take))).await });
-        Self { url, sent }
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, sent, metrics }
     }
 
     async fn app(&self, database: Database, settings: &[(&str, &str)]) -> TestApp {
         // The variable is of the exporter.
-        let own = [("SHOAL_TRACES__ENDPOINT", self.url.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
+        let own = [("SHOAL_OTLP__ENDPOINT", self.url.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
         TestApp::start(Arc::new(database), &[&own, settings].concat()).await
     }
 
@@ -154,7 +164,7 @@ async fn a_request_is_seen_down_to_its_statements(backend: Backend) {
 
 async fn a_write_is_seen_down_to_its_statements(backend: Backend) {
     let collector = Collector::open().await;
-    let app = collector.app(Database::demo(backend).await, &[("SHOAL_TRACES__RATIO", "1")]).await;
+    let app = collector.app(Database::demo(backend).await, &[("SHOAL_OTLP__TRACE_RATIO", "1")]).await;
     let create =
         r#"mutation { createUser(input: { name: "Secret Name", email: "secret@shoal.example" }) { user { id } } }"#;
     assert_eq!(ask(&app, create, None).await.status(), 200);
@@ -171,7 +181,7 @@ async fn a_write_is_seen_down_to_its_statements(backend: Backend) {
 #[tokio::test]
 async fn who_is_traced_is_decided_by_callers_or_by_chance() {
     let of_callers = Collector::open().await;
-    let app = of_callers.app(Database::demo(Backend::Sqlite).await, &[("SHOAL_TRACES__RATIO", "1")]).await;
+    let app = of_callers.app(Database::demo(Backend::Sqlite).await, &[("SHOAL_OTLP__TRACE_RATIO", "1")]).await;
     let untraced = ask(&app, "{ __typename }", Some(&traceparent(false))).await;
     assert!(!untraced.headers().contains_key("traceresponse"));
     app.get("/readyz").await;
@@ -182,10 +192,10 @@ async fn who_is_traced_is_decided_by_callers_or_by_chance() {
     assert!(spans.iter().all(|span| place.contains(&hex(&span.trace_id)) && hex(&span.trace_id) != TRACE));
 
     let by_chance = Collector::open().await;
-    let never = [("SHOAL_TRACES__RATIO", "0"), ("SHOAL_TRACES__FOLLOW_CALLERS", "false")];
+    let never = [("SHOAL_OTLP__TRACE_RATIO", "0"), ("SHOAL_OTLP__FOLLOW_CALLERS", "false")];
     let app = by_chance.app(Database::demo(Backend::Sqlite).await, &never).await;
     assert!(!ask(&app, "{ __typename }", Some(&traceparent(true))).await.headers().contains_key("traceresponse"));
-    let always = [("SHOAL_TRACES__RATIO", "1"), ("SHOAL_TRACES__FOLLOW_CALLERS", "false")];
+    let always = [("SHOAL_OTLP__TRACE_RATIO", "1"), ("SHOAL_OTLP__FOLLOW_CALLERS", "false")];
     let app = by_chance.app(Database::demo(Backend::Sqlite).await, &always).await;
     // It is in its caller's trace nevertheless.
     ask(&app, "{ __typename }", Some(&traceparent(false))).await;
@@ -196,7 +206,7 @@ async fn who_is_traced_is_decided_by_callers_or_by_chance() {
 #[tokio::test]
 async fn what_goes_wrong_is_said() {
     let collector = Collector::open().await;
-    let app = collector.app(Database::demo(Backend::Sqlite).await, &[("SHOAL_TRACES__RATIO", "1")]).await;
+    let app = collector.app(Database::demo(Backend::Sqlite).await, &[("SHOAL_OTLP__TRACE_RATIO", "1")]).await;
     ask(&app, r#"{ post(id: "none") { title } }"#, None).await;
     let spans = collector.after("POST /graphql").await;
     let [operation] = named(&spans, "query")[..] else { panic!("{spans:?}") };
@@ -205,18 +215,36 @@ async fn what_goes_wrong_is_said() {
 }
 
 #[tokio::test]
+async fn metrics_are_sent_as_prometheus_would_fetch_them() {
+    let collector = Collector::open().await;
+    let app = collector.app(Database::demo(Backend::Sqlite).await, &[("SHOAL_OTLP__METRICS_S", "1")]).await;
+    ask(&app, "{ __typename }", None).await;
+    let requests = || {
+        let sent = collector.metrics.lock().unwrap();
+        let resource = sent.last()?.resource_metrics[0].clone();
+        resource.scope_metrics[0].metrics.iter().find(|metric| metric.name == "shoal_http_requests").cloned()
+    };
+    eventually("the request to be counted there", async || requests().is_some()).await;
+    let Some(Data::Sum(sum)) = requests().unwrap().data else { panic!("{:?}", requests()) };
+    let point = sum.data_points.iter().find(|point| format!("{:?}", point.attributes).contains("/graphql")).unwrap();
+    let counted = app.metric("shoal_http_requests_total", "route=\"/graphql\"").await;
+    assert_eq!(point.value, Some(Number::AsDouble(counted)));
+    assert!(sum.is_monotonic);
+}
+
+#[tokio::test]
 async fn a_server_does_without_its_collector_and_sends_what_is_left_when_it_stops() {
     let database = Arc::new(Database::demo(Backend::Sqlite).await);
     // Nobody listens there.
-    let nowhere = [("SHOAL_TRACES__ENDPOINT", "http://127.0.0.1:1"), ("SHOAL_TRACES__RATIO", "1")];
+    let nowhere = [("SHOAL_OTLP__ENDPOINT", "http://127.0.0.1:1"), ("SHOAL_OTLP__TRACE_RATIO", "1")];
     let mut app = TestApp::start(database.clone(), &nowhere).await;
     assert_eq!(ask(&app, "{ __typename }", None).await.status(), 200);
     stop(&mut app).await;
 
     let collector = Collector::open().await;
     let late = [
-        ("SHOAL_TRACES__ENDPOINT", collector.url.as_str()),
-        ("SHOAL_TRACES__RATIO", "1"),
+        ("SHOAL_OTLP__ENDPOINT", collector.url.as_str()),
+        ("SHOAL_OTLP__TRACE_RATIO", "1"),
         ("OTEL_BSP_SCHEDULE_DELAY", "600000"),
     ];
     let mut app = TestApp::start(database, &late).await;
