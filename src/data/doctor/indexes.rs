@@ -76,7 +76,8 @@ const USED: &str = "
         u.seq_scan + (select coalesce(sum(o.idx_scan), 0)::bigint from pg_stat_user_indexes o
             join pg_index j on j.indexrelid = o.indexrelid where o.relid = s.relid and not j.indisunique) as reads, u.n_tup_upd as updates, u.n_tup_hot_upd as hot,
         greatest(t.reltuples, u.n_live_tup)::float8 as rows, pg_relation_size(c.oid) as bytes,
-        i.indisunique or exists (select from pg_constraint where conindid = i.indexrelid) as is_needed,
+        i.indisunique or exists (select from pg_constraint where conindid = i.indexrelid) or exists (
+            select from pg_constraint where contype = 'f' and conrelid = t.oid and conkey[1] = i.indkey[0]) as is_needed,
         i.indnatts = 1 and i.indpred is null as is_plain,
         (select n_distinct::float8 from pg_stats d where d.schemaname = s.schemaname and d.tablename = t.relname
             and d.attname = (select attname from pg_attribute where attrelid = t.oid and attnum = i.indkey[0])) as distinct
@@ -130,7 +131,7 @@ struct Usage {
     hot: i64,
     rows: f64,
     bytes: i64,
-    /// It is unique, or of a constraint.
+    /// It is unique, or of a constraint, or serves a foreign key.
     is_needed: bool,
     /// It has one column and no condition.
     is_plain: bool,
