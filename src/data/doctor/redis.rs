@@ -43,11 +43,12 @@ fn judge(node: &str, told: &str) -> Vec<Finding> {
         findings.push(Finding::new(Severity::Warning, "redis", node, evidence, mend));
     }
     if policy == Some("noeviction") {
-        let evidence = format!(
-            "maxmemory-policy is noeviction, and {} of {} MiB are used: a full one refuses whatever is new",
-            mebibytes(used),
-            mebibytes(most)
-        );
+        let used = if most == 0 {
+            String::new()
+        } else {
+            format!(" ({} of {} MiB are used)", mebibytes(used), mebibytes(most))
+        };
+        let evidence = format!("maxmemory-policy is noeviction: a full one refuses whatever is new{used}");
         // Without a limit it does not matter yet.
         let severity = if most == 0 { Severity::Warning } else { Severity::Error };
         findings.push(Finding::new(
