@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 /// More than two, so that none of the instances has nobody whatever the way to choose.
 const CLIENTS: u8 = 12;
 /// How many requests they have in work together: other tests want to run, too.
-const AT_ONCE: usize = 4;
+pub const AT_ONCE: usize = 4;
 const CREATE: &str = "mutation ($email: String!, $key: String!) {
   createUser(input: { email: $email, name: \"0\", idempotencyKey: $key }) { user { id } userErrors { code } } }";
 const UPDATE: &str = "mutation ($id: ID!, $name: String!, $key: String!) {
