@@ -73,7 +73,7 @@ async fn who_is_connected_is_answered() {
 async fn no_request_is_lost_with_the_listener() {
     let mut app = with_delay("0").await;
     let address = address(&app);
-    let asking: Vec<_> = (0..4)
+    let asking: Vec<_> = (0..32)
         .map(|_| {
             let address = address.clone();
             tokio::spawn(async move {
