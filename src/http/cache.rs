@@ -6,7 +6,6 @@
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::Response;
 
 use super::accept::MediaType;
@@ -87,29 +86,40 @@ fn letter(media_type: MediaType) -> char {
     }
 }
 
-/// Gives each coding of an answer an `ETag` of its own, and sends no body to who has it: 304.
-pub async fn validate(request: Request, next: Next) -> Response {
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let known: Vec<_> = request.headers().get_all(header::IF_NONE_MATCH).iter().cloned().collect();
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    let Some(base) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).and_then(opaque).map(str::to_owned)
-    else {
-        return response;
-    };
-    let coding = headers.get(header::CONTENT_ENCODING).and_then(|coding| coding.to_str().ok());
-    // A file that is there in a coding has its tag already.
-    if let Some(coding) = coding.filter(|coding| !base.ends_with(&format!("-{coding}"))) {
-        let tag = HeaderValue::try_from(format!("\"{base}-{coding}\""));
-        insert(headers, header::ETAG, tag);
+/// What a client says that it has.
+pub struct Known {
+    is_read: bool,
+    tags: Vec<HeaderValue>,
+}
+
+impl Known {
+    pub fn of(request: &Request) -> Self {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        Self { is_read, tags: request.headers().get_all(header::IF_NONE_MATCH).iter().cloned().collect() }
     }
-    if !is_read || response.status() != StatusCode::OK {
-        return response;
-    }
-    let texts = known.iter().filter_map(|value| value.to_str().ok());
-    match texts.flat_map(Listed).find(|listed| is_same(listed, &base)) {
-        Some(listed) => not_modified(response, (listed != "*").then_some(listed)),
-        None => response,
+
+    /// Gives each coding of an answer an `ETag` of its own, and sends no body to who has it: 304.
+    pub fn validate(&self, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        let Some(base) =
+            headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).and_then(opaque).map(str::to_owned)
+        else {
+            return response;
+        };
+        let coding = headers.get(header::CONTENT_ENCODING).and_then(|coding| coding.to_str().ok());
+        // A file that is there in a coding has its tag already.
+        if let Some(coding) = coding.filter(|coding| !base.ends_with(&format!("-{coding}"))) {
+            let tag = HeaderValue::try_from(format!("\"{base}-{coding}\""));
+            insert(headers, header::ETAG, tag);
+        }
+        if !self.is_read || response.status() != StatusCode::OK {
+            return response;
+        }
+        let texts = self.tags.iter().filter_map(|value| value.to_str().ok());
+        match texts.flat_map(Listed).find(|listed| is_same(listed, &base)) {
+            Some(listed) => not_modified(response, (listed != "*").then_some(listed)),
+            None => response,
+        }
     }
 }
 

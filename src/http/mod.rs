@@ -27,11 +27,12 @@ mod tls;
 mod uploads;
 mod write;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{FromRef, Request};
+use axum::extract::{FromRef, Request, State};
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -53,6 +54,7 @@ use crate::graphql::execute::Executor;
 use crate::graphql::subscription;
 use address::Proxies;
 use origins::Origins;
+use request_id::Measured;
 use serve::Listening;
 use socket::Sockets;
 use streams::Streams;
@@ -70,9 +72,11 @@ pub struct Parts {
     pub traces: Choice,
 }
 
-/// What the routes need. Cheap to clone.
+/// What the routes need. Cheap to clone, which each request does.
 #[derive(Clone)]
-struct Server {
+struct Server(Arc<Needed>);
+
+struct Needed {
     parts: Parts,
     origins: Origins,
     proxies: Proxies,
@@ -144,7 +148,8 @@ impl Face {
         let files = uploads.limits;
         let (parts, origins, proxies) = (self.parts.clone(), self.origins.clone(), self.proxies.clone());
         let (has_page, cache) = (settings.graphiql, self.cache.clone());
-        let server = Server { parts, origins, proxies, limits, uploads, has_page, cache, sockets, streams };
+        let needed = Needed { parts, origins, proxies, limits, uploads, has_page, cache, sockets, streams };
+        let server = Server(Arc::new(needed));
         let graphql =
             Router::new().route("/graphql", any(graphql::answer)).route("/graphql/stream", any(streams::answer));
         let uploads = Router::new().route("/uploads", any(uploads::answer));
@@ -162,9 +167,7 @@ impl Face {
         }
         router
             // Outside of compression: what is sent depends on it.
-            .layer(middleware::from_fn(cache::validate))
-            .layer(middleware::map_response(no_sniffing))
-            .layer(middleware::from_fn_with_state(self.parts.traces, request_id::measure))
+            .layer(middleware::from_fn_with_state(self.parts.traces, around))
             .with_state(server)
     }
 
@@ -193,6 +196,14 @@ async fn allow(methods: &'static str, request: Request, next: Next) -> Response 
     response
 }
 
+impl Deref for Server {
+    type Target = Needed;
+
+    fn deref(&self) -> &Needed {
+        &self.0
+    }
+}
+
 impl FromRef<Server> for Sight {
     fn from_ref(server: &Server) -> Self {
         server.parts.sight.clone()
@@ -202,7 +213,8 @@ impl FromRef<Server> for Sight {
 /// Answers probes and nothing else, until the process stops.
 pub async fn probe(listener: TcpListener, settings: &Settings, sight: Sight) {
     let ending = sight.ending.clone();
-    let router = probes::routes().layer(middleware::map_response(no_sniffing)).with_state(sight);
+    let router =
+        probes::routes().layer(middleware::map_response(async |response| no_sniffing(response))).with_state(sight);
     Listening::new(listener, None, router, settings).serve(ending, settings.drain_timeout()).await;
 }
 
@@ -215,8 +227,15 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bo
         || essence.ends_with("javascript")
 }
 
+/// What is done for all requests. One layer: each boxes, and moves, all that is beneath it.
+async fn around(State(traces): State<Choice>, mut request: Request, next: Next) -> Response {
+    let (measured, known) = (Measured::begin(traces, &mut request), cache::Known::of(&request));
+    let response = next.run(request).await;
+    measured.end(no_sniffing(known.validate(response)))
+}
+
 /// No browser is to guess what a body might be.
-async fn no_sniffing(mut response: Response) -> Response {
+fn no_sniffing(mut response: Response) -> Response {
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{Extensions, HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 use metrics::{Counter, Histogram, counter, histogram};
 use opentelemetry::KeyValue;
@@ -28,24 +27,39 @@ pub struct RequestId(pub String);
 static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-pub async fn measure(State(choice): State<Choice>, mut request: Request, next: Next) -> Response {
-    let start = Instant::now();
-    let id = format!("{:016x}", PROCESS.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed)));
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let span = begin(choice, &request, route.as_ref(), &id);
-    if span.trace().is_on() {
-        request.extensions_mut().insert(span.trace().clone());
+/// A request that is under way.
+pub struct Measured {
+    start: Instant,
+    id: String,
+    route: Option<MatchedPath>,
+    span: Span,
+}
+
+impl Measured {
+    /// Gives a request its name, and begins to trace it if it is to be.
+    pub fn begin(choice: Choice, request: &mut Request) -> Self {
+        let start = Instant::now();
+        let id = format!("{:016x}", PROCESS.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed)));
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let span = begin(choice, request, route.as_ref(), &id);
+        request.extensions_mut().insert(RequestId(id.clone()));
+        if span.trace().is_on() {
+            request.extensions_mut().insert(span.trace().clone());
+        }
+        Self { start, id, route, span }
     }
-    let mut response = next.run(request).await;
-    end(&span, &mut response);
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert("x-request-id", id);
+
+    /// Tells the name to who asked, and counts what was answered.
+    pub fn end(self, mut response: Response) -> Response {
+        end(&self.span, &mut response);
+        if let Ok(id) = HeaderValue::try_from(self.id) {
+            response.headers_mut().insert("x-request-id", id);
+        }
+        let meters = meters(self.route.as_ref().map_or("none", MatchedPath::as_str), response.status());
+        meters.0.increment(1);
+        meters.1.record(self.start.elapsed());
+        response
     }
-    let meters = meters(route.as_ref().map_or("none", MatchedPath::as_str), response.status());
-    meters.0.increment(1);
-    meters.1.record(start.elapsed());
-    response
 }
 
 /// Begins the span of a request, by the conventions for HTTP, if it is traced. What probes ask is not.
