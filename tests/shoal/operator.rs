@@ -124,7 +124,7 @@ async fn a_database_that_comes_back_is_used_again() {
     let settings = [
         ("DATABASE_URL", url.as_str()),
         ("REPLICA_URLS", ""),
-        ("SHOAL_DATABASE__POOL__ACQUIRE_TIMEOUT_MS", "500"),
+        ("SHOAL_DATABASE__POOL__ACQUIRE_TIMEOUT_MS", "5000"),
         // All there is to log.
         ("SHOAL_LOG__FILTER", "trace"),
     ];
