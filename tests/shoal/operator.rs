@@ -116,6 +116,14 @@ async fn readers_cannot_write(backend: Backend) {
 }
 
 #[tokio::test]
+async fn a_flood_of_lines_is_cut_short_and_counted() {
+    let flood = [("SHOAL_LOG__FILTER", "trace"), ("SHOAL_LOG__PER_SECOND", "3")];
+    let app = TestApp::start(Arc::new(Database::demo(Backend::Sqlite).await), &flood).await;
+    app.query("{ users(first: 10) { nodes { posts(first: 10) { nodes { title } } } } }").await;
+    app.logs("lines of the log were left out").await;
+}
+
+#[tokio::test]
 async fn a_database_that_comes_back_is_used_again() {
     let database = Arc::new(Database::demo(Backend::Postgres).await);
     let server = Stack::get().primary.url(database.name());

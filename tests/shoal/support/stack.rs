@@ -273,6 +273,8 @@ pub fn command(database: &Database) -> Command {
     command.env("SHOAL_RATE__PER_SECOND", "0");
     // No balancer has to notice that one stops.
     command.env("SHOAL_HTTP__SHUTDOWN_DELAY_MS", "0");
+    // Tests look for lines.
+    command.env("SHOAL_LOG__PER_SECOND", "0");
     // No job comes of itself.
     command.env("SHOAL_JOBS__RETENTION", "0 0 29 2 *");
     command
