@@ -17,7 +17,7 @@ pub struct Settings {
     /// The server that takes mails; without it they are kept as files.
     pub smtp_url: Option<SecretUrl>,
     /// File with the authorities that may vouch for it, in PEM, in the place of the system's.
-    pub ca_file: Option<PathBuf>,
+    pub ca: Option<PathBuf>,
     /// Who they are from, and whose shop it is: `Name <address>`.
     pub from: String,
     /// What stands behind the `@` of their ids; the domain of `from` by default.
@@ -34,7 +34,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             smtp_url: None,
-            ca_file: None,
+            ca: None,
             from: "Shoal <shop@localhost>".to_owned(),
             domain: None,
             shop_url: Url::parse("http://localhost:8000/").expect("it is one"),
@@ -78,15 +78,15 @@ impl Settings {
         let Some(url) = &self.smtp_url else { return Ok(None) };
         let cannot = |reason| format!("mail.smtp_url cannot be used: {reason}");
         let origin = Origin::new(url.expose(), domain, &self.trust()?).map_err(cannot)?;
-        if self.ca_file.is_some() && !origin.may_speak_tls() {
-            return Err("mail.ca_file is of no use: mail.smtp_url asks for no TLS".to_owned());
+        if self.ca.is_some() && !origin.may_speak_tls() {
+            return Err("mail.ca is of no use: mail.smtp_url asks for no TLS".to_owned());
         }
         Ok(Some(Smtp::new(origin, self.connections, Duration::from_millis(self.timeout_ms))))
     }
 
     /// Who may vouch for the server.
     fn trust(&self) -> Result<Trust, String> {
-        match &self.ca_file {
+        match &self.ca {
             Some(file) => Trust::read(file).map_err(|reason| format!("cannot use {}: {reason}", file.display())),
             None => Ok(Trust::System),
         }

@@ -69,7 +69,7 @@ fn the_table_of_settings_is_complete() {
         "graphql.budgets",
         "documents.manifests",
         "mail.smtp_url",
-        "mail.ca_file",
+        "mail.ca",
         "mail.domain",
         "jobs.probes",
         "otlp.endpoint",

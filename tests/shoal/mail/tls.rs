@@ -24,7 +24,7 @@ const WAYS: [(Way, &str); 3] =
     [(Security::Offered, "?tls=required"), (Security::Offered, "?tls=opportunistic"), (Security::Whole, "")];
 
 fn trusting(url: &str, authority: &Authority) -> Settings {
-    Settings { ca_file: Some(authority.file()), ..settings(url) }
+    Settings { ca: Some(authority.file()), ..settings(url) }
 }
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn a_server_that_its_authority_vouches_for_gets_mails() {
     let read = |authority: &Authority| std::fs::read(authority.file()).unwrap();
     std::fs::write(&both, [read(&Authority::new()), read(&authority)].concat()).unwrap();
     let url = sink.url().replace("127.0.0.1", "localhost");
-    mailer(&Settings { ca_file: Some(both), ..settings(&url) }).send(&welcome("a")).await.unwrap();
+    mailer(&Settings { ca: Some(both), ..settings(&url) }).send(&welcome("a")).await.unwrap();
     assert_eq!(sink.counts(), (1, 1));
 }
 
@@ -85,7 +85,7 @@ async fn a_mail_waits_until_the_certificate_is_mended() {
     let database = Arc::new(Database::empty(Backend::Sqlite).await);
     let start = async |authority: &Authority| {
         let file = authority.file().display().to_string();
-        let mail = [("SHOAL_MAIL__SMTP_URL", url.as_str()), ("SHOAL_MAIL__CA_FILE", file.as_str())];
+        let mail = [("SHOAL_MAIL__SMTP_URL", url.as_str()), ("SHOAL_MAIL__CA", file.as_str())];
         let quick = [("SHOAL_JOBS__BACKOFF_MS", "50"), ("SHOAL_JOBS__POLL_MS", "50"), ("SHOAL_LOG__FILTER", "trace")];
         TestApp::start(database.clone(), &[&mail[..], &quick].concat()).await
     };
@@ -121,13 +121,9 @@ fn authorities_that_cannot_be_used_are_refused() {
         ("smtps://me:hunter2@host", &missing, format!("cannot use {}: ", missing.display())),
         ("smtps://me:hunter2@host", &none, format!("cannot use {}: there is no certificate in it", none.display())),
         ("smtps://me:hunter2@host", &key, format!("cannot use {}: there is no certificate in it", key.display())),
-        (
-            "smtp://me:hunter2@host",
-            &authority.file(),
-            "mail.ca_file is of no use: mail.smtp_url asks for no".to_owned(),
-        ),
+        ("smtp://me:hunter2@host", &authority.file(), "mail.ca is of no use: mail.smtp_url asks for no".to_owned()),
     ] {
-        let refusal = Mailer::new(&Settings { ca_file: Some(file.clone()), ..settings(url) }, Path::new("/nowhere"));
+        let refusal = Mailer::new(&Settings { ca: Some(file.clone()), ..settings(url) }, Path::new("/nowhere"));
         let refusal = refusal.err().unwrap();
         assert!(refusal.starts_with(&said) && !refusal.contains("hunter2"), "{refusal}");
     }
