@@ -117,10 +117,17 @@ async fn readers_cannot_write(backend: Backend) {
 
 #[tokio::test]
 async fn a_flood_of_lines_is_cut_short_and_counted() {
-    let flood = [("SHOAL_LOG__FILTER", "trace"), ("SHOAL_LOG__PER_SECOND", "3")];
-    let app = TestApp::start(Arc::new(Database::demo(Backend::Sqlite).await), &flood).await;
-    app.query("{ users(first: 10) { nodes { posts(first: 10) { nodes { title } } } } }").await;
-    app.logs("lines of the log were left out").await;
+    let database = Arc::new(Database::demo(Backend::Postgres).await);
+    let app = TestApp::start(database.clone(), &[("REPLICA_URLS", ""), ("SHOAL_LOG__PER_SECOND", "3")]).await;
+    database.execute("alter table tags rename to gone").await;
+    let ask = || async { app.ask(&json!({ "query": "{ tags(first: 1) { nodes { name } } }" })).await.refusal().0 };
+    let asked = async || {
+        // No more than are let in at once.
+        let codes = futures_util::future::join_all((0..8).map(|_| ask())).await;
+        assert!(codes.iter().all(|code| code == "INTERNAL"), "{codes:?}");
+        app.log().contains("lines of the log were left out")
+    };
+    eventually("it to be said", asked).await;
 }
 
 #[tokio::test]

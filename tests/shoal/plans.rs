@@ -47,6 +47,8 @@ impl Planned {
             CACHES_OFF,
             // Nothing is explained but what is asked.
             ("SHOAL_DATABASE__SLOW_MS", "0"),
+            // However slow it is without an index, on a machine that others use, too.
+            ("SHOAL_GRAPHQL__TIMEOUT_MS", "60000"),
             ("SHOAL_LOG__FORMAT", "json"),
             ("SHOAL_LOG__FILTER", "info,sqlx::postgres::notice=info"),
         ];
