@@ -24,7 +24,7 @@ use crate::classes::{Class, Request};
 use crate::load::Figures;
 use crate::replicas::reads;
 use crate::servers::{Bench, Server, Servers};
-use crate::table::median;
+use crate::table::{self, median};
 
 /// Clients of the mix, each with a token of its own.
 const CLIENTS: usize = 8;
@@ -84,7 +84,7 @@ pub async fn run(bench: &Bench, servers: &Servers, classes: &[Class], options: &
     println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for (class, figures) in reading.iter().zip(&rounds) {
         let [floor, off, cold, far, rows, near] = &figures[..] else { unreachable!("five and the floor") };
-        let of = |what: fn(&Figures) -> f64| median(near.iter().map(what).collect());
+        let of = |what| table::of(near, what);
         let ratio = |one: &[Figures], other: &[Figures]| {
             median(one.iter().zip(other).map(|(one, other)| one.cpu() / other.cpu()).collect())
         };
@@ -157,7 +157,7 @@ async fn mixes(bench: &Bench, options: &Options, redis: &str) {
         "| | requests/s | p50, p99 of reads, ms | from the tiers | of the rest on replicas |\n|---|--:|--:|--:|--:|"
     );
     for (name, runs) in &rounds {
-        let of = |what: fn(&Run) -> f64| median(runs.iter().map(what).collect());
+        let of = |what| table::of(runs, what);
         println!(
             "| {name} | {:.0} | {:.2}, {:.2} | {:.1} % | {:.0} % |",
             of(|run| run.requests),

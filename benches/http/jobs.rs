@@ -23,7 +23,7 @@ use crate::load;
 use crate::overload::{latencies, offer, outcomes, percentile};
 use crate::servers::{Bench, Server};
 use crate::sink::Sink;
-use crate::table::median;
+use crate::table::of;
 
 /// Jobs that are born each second.
 const JOBS: f64 = 200.0;
@@ -66,7 +66,7 @@ pub async fn run(bench: &Bench, options: &Options) {
     let class = Class::all(bench.users).into_iter().find(|class| class.name == wanted).unwrap();
     let bodies: Vec<_> = class.requests.iter().map(|request| request.body().to_string()).collect();
     let url = format!("http://{}/graphql", server.address());
-    let most = most(&url, &bodies, options.seconds);
+    let most = load::most(&url, &bodies, options.seconds.min(5));
     let seconds = Duration::from_secs(options.seconds.max(5).into());
     let mail = sink.url();
     let settings = [&shared[..], &[("SHOAL_MAIL__SMTP_URL", mail.as_str())]].concat();
@@ -99,7 +99,6 @@ pub async fn run(bench: &Bench, options: &Options) {
     println!(
         "| | queries/s | jobs/s | p50, p99 ms | cores: server, worker, PostgreSQL and Redis |\n|---|--:|--:|--:|--:|"
     );
-    let of = |figures: &[Figures], what: fn(&Figures) -> f64| median(figures.iter().map(what).collect());
     for (name, figures) in ["alone", "mutations", "jobs"].into_iter().zip(&rounds) {
         println!(
             "| {name} | {:.0} | {:.0} | {:.2}, {:.2} | {:.2}, {:.2}, {:.2} |",
@@ -118,17 +117,6 @@ pub async fn run(bench: &Bench, options: &Options) {
         jobs / alone,
         jobs / mutations
     );
-}
-
-/// How many requests the server can answer each second.
-fn most(url: &str, bodies: &[String], seconds: u32) -> f64 {
-    let files = tempfile::TempDir::new().unwrap();
-    let file = files.path().join("bodies");
-    std::fs::write(&file, bodies.join("\n") + "\n").unwrap();
-    // Once to warm up.
-    load::run(url, &file, seconds.min(5));
-    let counted = load::run(url, &file, seconds.min(5));
-    counted.requests / counted.seconds
 }
 
 async fn load(

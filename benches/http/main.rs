@@ -126,5 +126,5 @@ async fn main() {
         }
         eprintln!("round {round} of {}", options.rounds);
     }
-    println!("{}", table::of(&bench, &options, &classes, &rounds));
+    println!("{}", table::write(&bench, &options, &classes, &rounds));
 }

@@ -47,15 +47,8 @@ pub async fn run(bench: &Bench, options: &Options) {
     let server = bench.serve(&[("SHOAL_CACHE__OFF", "true")]);
     let wanted = options.classes.first().map_or("mix", String::as_str);
     let class = Class::all(bench.users).into_iter().find(|class| class.name == wanted).unwrap();
-    let files = tempfile::TempDir::new().unwrap();
     let bodies: Vec<_> = class.requests.iter().map(|request| request.body().to_string()).collect();
-    let file = files.path().join(class.name);
-    std::fs::write(&file, bodies.join("\n") + "\n").unwrap();
-    let url = format!("http://{}/graphql", server.address());
-    // Once to warm up.
-    load::run(&url, &file, options.seconds.min(5));
-    let counted = load::run(&url, &file, options.seconds.max(5));
-    let most = counted.requests / counted.seconds;
+    let most = load::most(&format!("http://{}/graphql", server.address()), &bodies, options.seconds.max(5));
     let (memory, seconds) = (server.memory(), Duration::from_secs(options.seconds.max(10).into()));
     let light = offer(server.address(), &bodies, most * LIGHT, seconds).await;
     let heavy = offer(server.address(), &bodies, most * OVERLOAD, seconds + BURST).await;

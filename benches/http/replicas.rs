@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::Options;
 use crate::classes::{Class, Request};
 use crate::servers::{Bench, Server};
+use crate::table::{median, of};
 
 const READERS: usize = 32;
 
@@ -49,7 +50,6 @@ pub async fn run(bench: &Bench, options: &Options) {
     }
     println!("{READERS} readers, one writer; medians of {} rounds of {} s\n", options.rounds, options.seconds);
     println!("| | write p50, p99 ms | writes/s | reads/s | refused/s | on replicas |\n|---|--:|--:|--:|--:|--:|");
-    let of = |runs: &[Run], what: fn(&Run) -> f64| crate::table::median(runs.iter().map(what).collect());
     for (name, runs) in ["two replicas", "none left"].into_iter().zip(&runs) {
         println!(
             "| {name} | {:.1}, {:.1} | {:.0} | {:.0} | {:.0} | {:.0} % |",
@@ -62,7 +62,7 @@ pub async fn run(bench: &Bench, options: &Options) {
         );
     }
     let ratio = |what: fn(&Run) -> f64| {
-        crate::table::median(runs[1].iter().zip(&runs[0]).map(|(without, with)| what(without) / what(with)).collect())
+        median(runs[1].iter().zip(&runs[0]).map(|(without, with)| what(without) / what(with)).collect())
     };
     println!(
         "\nwrites without replicas take {:.2} times as long (p50), {:.2} (p99)",

@@ -8,7 +8,7 @@ use crate::load::{CONNECTIONS, Figures};
 use crate::servers::Bench;
 
 /// Rounds of each class: of shoal, the SQL floor, the bytes floor.
-pub fn of(bench: &Bench, options: &Options, classes: &[Class], rounds: &[[Vec<Figures>; 3]]) -> String {
+pub fn write(bench: &Bench, options: &Options, classes: &[Class], rounds: &[[Vec<Figures>; 3]]) -> String {
     let mut table = format!(
         "{} users, {} posts, {} order items; {CONNECTIONS} connections, medians of {} rounds of {} s\n\n",
         bench.users, bench.posts, bench.items, options.rounds, options.seconds
@@ -16,7 +16,6 @@ pub fn of(bench: &Bench, options: &Options, classes: &[Class], rounds: &[[Vec<Fi
     table += "| | requests/s | p50, p99 ms | CPU µs: server + PostgreSQL | statements | SQL floor: requests/s, CPU µs |\
         bytes floor: CPU µs | CPU / SQL floor | target |\n|---|--:|--:|--:|--:|--:|--:|--:|---|\n";
     for (class, [shoal, sql, bytes]) in classes.iter().zip(rounds) {
-        let of = |figures: &[Figures], what: fn(&Figures) -> f64| median(figures.iter().map(what).collect());
         // Of rounds that were run one after the other: what disturbs one disturbs the other.
         let ratio = median(shoal.iter().zip(sql).map(|(shoal, floor)| shoal.cpu() / floor.cpu()).collect());
         let _ = writeln!(
@@ -38,6 +37,11 @@ pub fn of(bench: &Bench, options: &Options, classes: &[Class], rounds: &[[Vec<Fi
         );
     }
     table
+}
+
+/// The median of a figure over runs.
+pub fn of<T>(runs: &[T], what: fn(&T) -> f64) -> f64 {
+    median(runs.iter().map(what).collect())
 }
 
 pub fn median(mut values: Vec<f64>) -> f64 {

@@ -13,7 +13,7 @@ use crate::Options;
 use crate::classes::Class;
 use crate::load::Figures;
 use crate::servers::{Bench, Servers};
-use crate::table::median;
+use crate::table::{median, of};
 
 pub async fn run(bench: &Bench, servers: &Servers, classes: &[Class], options: &Options) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -42,7 +42,7 @@ pub async fn run(bench: &Bench, servers: &Servers, classes: &[Class], options: &
         }
         for ((name, _), figures) in compared.iter().zip(&rounds) {
             let ratios = figures.iter().zip(&rounds[0]).map(|(one, off)| one.cpu() / off.cpu()).collect();
-            let cpu = median(figures.iter().map(Figures::cpu).collect());
+            let cpu = of(figures, Figures::cpu);
             println!("| {} | {name} | {cpu:.0} µs | {:.3} |", class.name, median(ratios));
         }
     }
