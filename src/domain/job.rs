@@ -157,36 +157,41 @@ pub async fn enqueue(transaction: &mut Transaction, task: &Task) -> Result<Optio
     }
 }
 
+/// A job that waits, for tests.
+#[cfg(test)]
+pub fn sample(kind: Kind) -> job::Model {
+    let epoch = chrono::DateTime::<chrono::Utc>::UNIX_EPOCH;
+    job::Model {
+        id: 1,
+        kind: kind.name().to_owned(),
+        task: String::new(),
+        unique_key: None,
+        slot: None,
+        priority: 0,
+        state: entity::job::State::Queued,
+        due_at: epoch,
+        attempt: 0,
+        max_attempts: 5,
+        leased_until: None,
+        worker: None,
+        cancel_requested: false,
+        progress: 0,
+        progress_total: None,
+        report: None,
+        error: None,
+        created_at: epoch,
+        finished_at: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, Utc};
     use entity::job::State;
 
     use super::*;
 
     fn begun(attempt: i32, max_attempts: i32) -> job::Model {
-        let epoch = DateTime::<Utc>::UNIX_EPOCH;
-        job::Model {
-            id: 1,
-            kind: Kind::Retention.name().to_owned(),
-            task: String::new(),
-            unique_key: None,
-            slot: None,
-            priority: 0,
-            state: State::Running,
-            due_at: epoch,
-            attempt,
-            max_attempts,
-            leased_until: None,
-            worker: None,
-            cancel_requested: false,
-            progress: 0,
-            progress_total: None,
-            report: None,
-            error: None,
-            created_at: epoch,
-            finished_at: None,
-        }
+        job::Model { state: State::Running, attempt, max_attempts, ..sample(Kind::Retention) }
     }
 
     #[test]
