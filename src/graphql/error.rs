@@ -251,7 +251,8 @@ pub fn code(error: &ServerError) -> String {
     }
 }
 
-fn path(ctx: &Context<'_>) -> Vec<PathSegment> {
+/// Where a field stands in its answer.
+pub fn path(ctx: &Context<'_>) -> Vec<PathSegment> {
     let Some(node) = &ctx.path_node else { return Vec::new() };
     let mut path: Vec<_> = std::iter::once(node)
         .chain(node.parents())

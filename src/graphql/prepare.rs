@@ -47,13 +47,9 @@ impl Prepared {
 
     /// What a trace tells of it, by the conventions for GraphQL. Its document is not told: it may hold values.
     pub fn described(&self) -> trace::About {
-        let kind = match self.operation {
-            OperationType::Query => "query",
-            OperationType::Mutation => "mutation",
-            OperationType::Subscription => "subscription",
-        };
+        let kind = self.operation.to_string();
         let name = self.operation_name().map(str::to_owned);
-        let mut attributes = vec![KeyValue::new("graphql.operation.type", kind)];
+        let mut attributes = vec![KeyValue::new("graphql.operation.type", kind.clone())];
         attributes.push(KeyValue::new("shoal.price", i64::try_from(self.price).unwrap_or(i64::MAX)));
         attributes.extend(name.map(|name| KeyValue::new("graphql.operation.name", name)));
         trace::About { name: kind.into(), kind: SpanKind::Internal, attributes }

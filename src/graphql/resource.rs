@@ -3,14 +3,14 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, ObjectType, QueryPathSegment, Result};
+use async_graphql::{Context, ID, ObjectType, PathSegment, Result};
 use sea_orm::FromQueryResult;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::connection::{Connection, Selection};
 use super::context::{RequestContext, Viewer};
-use super::error::{fault, forbidden};
+use super::error::{self, fault, forbidden};
 use super::id;
 use super::rows::Row;
 use crate::data::Cached;
@@ -148,16 +148,8 @@ impl Load for Context<'_> {
 
 /// Where a field stands in its document, as logs tell it.
 fn path(ctx: &Context<'_>) -> String {
-    let mut names: Vec<&str> = Vec::with_capacity(8);
-    let mut node = ctx.path_node.as_ref();
-    while let Some(here) = node {
-        if let QueryPathSegment::Name(name) = here.segment {
-            names.push(name);
-        }
-        node = here.parent;
-    }
-    names.reverse();
-    names.join(".")
+    let name = |segment| if let PathSegment::Field(name) = segment { Some(name) } else { None };
+    error::path(ctx).into_iter().filter_map(name).collect::<Vec<_>>().join(".")
 }
 
 /// The object of a record that is shown, if there is one.
