@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, Otlp};
 use crate::data::cache::{Far, Invalidate};
 use crate::data::events::Events;
 use crate::data::feed::Feed;
@@ -52,7 +52,9 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub async fn serve(config: Config, flags: Flags, migrate: bool) -> Result<(), Failure> {
     let filter = telemetry::log(&config.log)?;
     let metrics = telemetry::metrics()?;
-    let (traces, collector) = (Choice::new(&config.otlp), Traces::start(&config.otlp)?);
+    let collector = Traces::start(&config.otlp)?;
+    let Otlp { trace_ratio, follow_callers, .. } = config.otlp;
+    let traces = collector.as_ref().map_or_else(Choice::default, |_| Choice::new(trace_ratio, follow_callers));
     telemetry::otlp::push(&config.otlp, metrics.clone())?;
     check_open_files(&config);
     only_loopback(&config.http)?;

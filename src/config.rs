@@ -14,7 +14,7 @@ use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::data::cache::{self, far};
-pub use crate::data::trace::Settings as Otlp;
+use crate::data::secret::SecretUrl;
 use crate::data::{databases, quota};
 use crate::graphql::execute::admission;
 use crate::graphql::guard::Limits;
@@ -62,6 +62,22 @@ pub enum LogFormat {
     Json,
 }
 
+/// What a collector of OpenTelemetry gets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Otlp {
+    /// A collector that takes OTLP over HTTP, `http://host:4318`; without it nothing is sent.
+    pub endpoint: Option<SecretUrl>,
+    /// What this service is called there.
+    pub service: String,
+    /// Which part of the requests is traced, from 0 to 1.
+    pub trace_ratio: f64,
+    /// Whether whoever asks decides, if it says in `traceparent` whether it is traced.
+    pub follow_callers: bool,
+    /// How often metrics are sent, in seconds; 0 for never.
+    pub metrics_s: u64,
+}
+
 /// What the command line sets.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
@@ -103,7 +119,13 @@ impl Default for Config {
                 format: LogFormat::Text,
                 per_second: 100,
             },
-            otlp: Otlp::default(),
+            otlp: Otlp {
+                endpoint: None,
+                service: "shoal".to_owned(),
+                trace_ratio: 0.01,
+                follow_callers: true,
+                metrics_s: 15,
+            },
             #[cfg(feature = "fault-points")]
             fault_point: None,
         }

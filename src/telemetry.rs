@@ -12,7 +12,7 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, reload};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use crate::config::{Log, LogFormat};
 use flood::Flood;
@@ -25,7 +25,7 @@ const FAR_SECONDS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.0
 const KEYS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 
 /// What decides what is logged, and can be changed.
-pub struct LogFilter(Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send>);
+pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
 
 impl LogFilter {
     /// Logs by this from now on.
@@ -33,7 +33,7 @@ impl LogFilter {
     /// # Errors
     /// For a filter that cannot be understood.
     pub fn change(&self, filter: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        Ok((self.0)(EnvFilter::try_new(filter)?)?)
+        Ok(self.0.reload(EnvFilter::try_new(filter)?)?)
     }
 }
 
@@ -42,26 +42,17 @@ impl LogFilter {
 /// # Errors
 /// For a filter that cannot be understood.
 pub fn log(settings: &Log) -> Result<LogFilter, Box<dyn std::error::Error + Send + Sync>> {
-    let filter = EnvFilter::try_new(&settings.filter)?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let (filter, handle) = reload::Layer::new(EnvFilter::try_new(&settings.filter)?);
     let (flood, left_out) = Flood::new(settings.per_second);
     tokio::spawn(left_out.tell());
     // Whoever collects logs wants no colours.
-    let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
-    Ok(match settings.format {
-        LogFormat::Text => {
-            let subscriber = subscriber.with_filter_reloading();
-            let handle = subscriber.reload_handle();
-            subscriber.finish().with(flood).try_init()?;
-            LogFilter(Box::new(move |filter| handle.reload(filter)))
-        }
-        LogFormat::Json => {
-            let subscriber = subscriber.json().with_filter_reloading();
-            let handle = subscriber.reload_handle();
-            subscriber.finish().with(flood).try_init()?;
-            LogFilter(Box::new(move |filter| handle.reload(filter)))
-        }
-    })
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let lines = match settings.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(lines).with(flood).try_init()?;
+    Ok(LogFilter(handle))
 }
 
 /// Installs the recorder of metrics: call it before anything is measured.

@@ -9,36 +9,11 @@ use std::borrow::Cow;
 use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, global};
-use serde::{Deserialize, Serialize};
-
-use super::secret::SecretUrl;
 
 /// The name under which our spans are known.
 const SCOPE: &str = "shoal";
 
-/// What a collector of OpenTelemetry gets, `[otlp]` in the settings.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// A collector that takes OTLP over HTTP, `http://host:4318`; without it nothing is sent.
-    pub endpoint: Option<SecretUrl>,
-    /// What this service is called there.
-    pub service: String,
-    /// Which part of the requests is traced, from 0 to 1.
-    pub trace_ratio: f64,
-    /// Whether whoever asks decides, if it says in `traceparent` whether it is traced.
-    pub follow_callers: bool,
-    /// How often metrics are sent, in seconds; 0 for never.
-    pub metrics_s: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { endpoint: None, service: "shoal".to_owned(), trace_ratio: 0.01, follow_callers: true, metrics_s: 15 }
-    }
-}
-
-/// Decides which requests are traced.
+/// Decides which requests are traced; by default none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Choice {
     is_on: bool,
@@ -47,8 +22,9 @@ pub struct Choice {
 }
 
 impl Choice {
-    pub fn new(settings: &Settings) -> Self {
-        Self { is_on: settings.endpoint.is_some(), ratio: settings.trace_ratio, follows: settings.follow_callers }
+    /// Such a part of the requests, or those whose callers say so if it follows them.
+    pub fn new(ratio: f64, follows: bool) -> Self {
+        Self { is_on: true, ratio, follows }
     }
 
     /// Begins the span of a request, if that is traced. It is part of its caller's trace in any case.
