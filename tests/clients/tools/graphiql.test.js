@@ -67,11 +67,15 @@ async function shows(selector, ...texts) {
   });
 }
 
-async function choose(tab) {
-  await page.locator(`.graphiql-tab-button ::-p-text(${tab})`).click();
-  await shows(".graphiql-query-editor", tab);
-  // GraphiQL takes a moment to find out which operation there is to run; it stores the document when it does.
-  await page.waitForFunction((tab) => localStorage.getItem("graphiql:query")?.includes(tab), {}, tab);
+/** Opens the tab of an operation, and waits until that is what would be run. Examples name each other, so a name alone tells nothing. */
+async function choose(kind, name) {
+  const operation = `${kind} ${name}`;
+  await page.locator(`.graphiql-tab-button ::-p-text(${name})`).click();
+  await shows(".graphiql-query-editor", operation);
+  // GraphiQL takes a moment to find out which operation there is to run: it stores the document when it does, and the
+  // key that runs it knows with the next render.
+  await page.waitForFunction((operation) => localStorage.getItem("graphiql:query")?.includes(operation), {}, operation);
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 }
 
 async function pressInEditor(...keys) {
@@ -117,16 +121,16 @@ test("documentation, history and explorer open, and show what they are for", asy
 });
 
 test("an example with variables runs, and so does one that changes something", async () => {
-  await choose("Customer");
+  await choose("query", "Customer");
   await pressInEditor("Control", "Enter");
   await shows(RESPONSE, '"orderSummary"', '"count"');
-  await choose("AddComment");
+  await choose("mutation", "AddComment");
   await pressInEditor("Control", "Enter");
   await shows(RESPONSE, '"addComment"', '"userErrors": []');
 });
 
 test("a subscription shows what happens, until it is stopped", async () => {
-  await choose("Comments");
+  await choose("subscription", "Comments");
   await pressInEditor("Control", "Enter");
   await page.waitForSelector('button[aria-label="Stop query (Ctrl-Enter)"], .graphiql-execute-button[aria-label^="Stop"]');
   // Nothing but an event tells that it has begun.
