@@ -67,7 +67,10 @@ pub async fn serve(config: Config, flags: Flags, migrate: bool) -> Result<(), Fa
         migrate::ensure(&config, migrate).await?;
     }
     #[cfg(feature = "fault-points")]
-    config.fault_point.iter().for_each(|step| crate::data::write::fault::stop_at(step.clone()));
+    {
+        config.fault_point.iter().for_each(|step| crate::data::write::fault::stop_at(step.clone()));
+        config.mutant.iter().for_each(|mutant| crate::data::mutant::leave_out(*mutant));
+    }
     let databases = Databases::open(&config.database).await?;
     databases.declare(migrate::indexes(&config));
     databases.watch(&config.token).await?;

@@ -43,6 +43,10 @@ pub struct Config {
     #[cfg(feature = "fault-points")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault_point: Option<String>,
+    /// The rule that it leaves out, for a test to see that it is missed.
+    #[cfg(feature = "fault-points")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mutant: Option<crate::data::mutant::Mutant>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -128,6 +132,8 @@ impl Default for Config {
             },
             #[cfg(feature = "fault-points")]
             fault_point: None,
+            #[cfg(feature = "fault-points")]
+            mutant: None,
         }
     }
 }
@@ -142,8 +148,10 @@ impl Config {
         let mut figment = Figment::from(Serialized::defaults(Self::default())).merge(file);
         figment = environment::merge(figment)?;
         #[cfg(feature = "fault-points")]
-        if let Some(step) = environment::text("SHOAL_FAULT_POINT") {
-            figment = figment.merge(("fault_point", step));
+        for (variable, key) in [("SHOAL_FAULT_POINT", "fault_point"), ("SHOAL_MUTANT", "mutant")] {
+            if let Some(text) = environment::text(variable) {
+                figment = figment.merge((key, text));
+            }
         }
         if let Some(listen) = flags.listen {
             figment = figment.merge(("http.listen", listen));

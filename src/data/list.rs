@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::coherence::{Dependency, Slots};
 use super::condition::Condition;
 use super::error::Error;
+use super::mutant::{self, Mutant};
 use super::record::{self, Record};
 use super::scalar::{Kind, Scalar};
 use super::table::{Named, TableOf, Tables};
@@ -284,7 +285,11 @@ impl<R: Record> Listing<R> {
                 let sources =
                     self.list.sources.iter().fold(links, |slots, source| slots.and(Dependency::Sources(source.name)));
                 // What a link leads to is there: a foreign key says so. Only its columns may change.
-                if self.looks_at_rows() { sources.and(Dependency::Table(table)) } else { sources }
+                if self.looks_at_rows() && !mutant::is(Mutant::TableForgotten) {
+                    sources.and(Dependency::Table(table))
+                } else {
+                    sources
+                }
             }
         }
     }

@@ -29,6 +29,7 @@ pub mod host;
 pub mod ledger;
 pub mod list;
 pub mod loader;
+pub mod mutant;
 pub mod page;
 pub mod plan;
 pub mod position;

@@ -11,6 +11,7 @@ use sea_orm::{DbErr, EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn, Quer
 
 use super::change::{Change, Image};
 use super::coherence::{Dependency, Slot};
+use super::mutant::{self, Mutant};
 use super::record::{self, Record};
 use super::scalar::{Kind, Scalar};
 
@@ -110,7 +111,8 @@ impl Table {
             return;
         }
         touch(Dependency::Table(table).slot());
-        for image in [&change.old, &change.new].into_iter().flatten() {
+        let has_moved = change.old.as_ref().filter(|_| !(change.new.is_some() && mutant::is(Mutant::OldKeyForgotten)));
+        for image in has_moved.into_iter().chain(&change.new) {
             for (column, value) in self.found_by.iter().filter_map(|column| Some((*column, image.get(column)?))) {
                 touch(Dependency::Column { table, column, value }.slot());
             }

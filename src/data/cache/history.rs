@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::miss::Miss;
 use crate::data::coherence::{Commit, Demand, Fences, Slot};
+use crate::data::mutant::{self, Mutant};
 use crate::data::position::{Position, Universe};
 
 /// How values are written into the far tier; another one reads nothing of this.
@@ -36,7 +37,10 @@ pub struct Histories {
 
 impl History {
     fn new(universe: Universe, salt: u64) -> Self {
-        let prefix = format!("{VERSION}:{:016x}", universe.salted(salt));
+        let prefix = match mutant::is(Mutant::NoUniverse) {
+            false => format!("{VERSION}:{:016x}", universe.salted(salt)),
+            true => format!("{VERSION}:{salt:016x}"),
+        };
         Self { universe, prefix, fences: Fences::default(), told: watch::Sender::default(), tables: RwLock::default() }
     }
 

@@ -7,6 +7,7 @@
 use super::Cache;
 use crate::data::change::Change;
 use crate::data::events::{Batch, Events};
+use crate::data::mutant::{self, Mutant};
 use crate::data::position::Token;
 use crate::data::write::AfterCommit;
 
@@ -20,7 +21,7 @@ pub struct Invalidate {
 
 impl AfterCommit for Invalidate {
     fn committed(&self, token: Token, changes: &[Change]) {
-        if let Some(history) = self.cache.histories().of(token.universe) {
+        if let Some(history) = self.cache.histories().of(token.universe).filter(|_| !mutant::is(Mutant::NoFence)) {
             let tables = &self.cache.declared().tables;
             for change in changes {
                 if let Some(table) = tables.find(change.table) {

@@ -323,7 +323,8 @@ impl Databases {
 
     /// The smallest position that a read may show; none while the primary is lost.
     fn bound(&self) -> Option<Position> {
-        self.freshness().bound(Instant::now(), self.shared.max_staleness)
+        let bound = self.freshness().bound(Instant::now(), self.shared.max_staleness);
+        self.unless_forgotten(bound)
     }
 
     async fn some_replica_reaches(&self, position: Position, wait: Duration) -> bool {

@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use serde::{Deserialize, Serialize};
 
 use super::{Databases, Dialect, Error};
+use crate::data::mutant::{self, Mutant};
 use crate::data::position::{Keys, Position, Token, random};
 use crate::data::scalar::Scalar;
 use crate::data::secret::Secret;
@@ -41,7 +42,7 @@ impl Databases {
     /// noticed a failover before. So the primary is asked first, if it answers at once.
     pub async fn recognise(&self, texts: &[String]) -> Seen {
         let mut seen = Seen::default();
-        if texts.is_empty() {
+        if texts.is_empty() || mutant::is(Mutant::NoToken) {
             return seen;
         }
         let read = |text: &String| self.shared.keys.get().and_then(|keys| keys.read(text));

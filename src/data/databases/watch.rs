@@ -14,6 +14,8 @@ use super::freshness::Freshness;
 use super::node::{Node, State};
 use super::survey::{Role, Survey, farewell};
 use crate::data::error::Error;
+use crate::data::mutant::{self, Mutant};
+use crate::data::position::Position;
 
 /// How often a replica is asked that is in use; a position costs its reads nothing then.
 const REPLICA: Duration = Duration::from_millis(20);
@@ -37,8 +39,15 @@ const TENDING: Duration = Duration::from_secs(1);
 /// Asks a replica for ever.
 pub(super) async fn replica(node: Arc<Node>, options: PgConnectOptions) {
     let mut watcher = Watcher { options, patience: PATIENCE, connection: None };
+    let mut furthest = Position::default();
     loop {
-        let state = watcher.ask(None).await;
+        let mut state = watcher.ask(None).await;
+        if let State::Up(survey) = &mut state
+            && mutant::is(Mutant::NoIncarnation)
+        {
+            furthest = furthest.max(survey.position);
+            survey.position = furthest;
+        }
         if !is_only_slow(state, PATIENCE, [&node]) {
             node.learn(state);
         }

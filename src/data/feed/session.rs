@@ -16,6 +16,7 @@ use crate::data::cache::{Dirty, History};
 use crate::data::coherence::{Commit, MOST_SLOTS, Slot};
 use crate::data::databases::Primary;
 use crate::data::events::Batch;
+use crate::data::mutant::{self, Mutant};
 use crate::data::position::{Position, random};
 use crate::data::scalar::Scalar;
 
@@ -116,7 +117,9 @@ impl<'a> Session<'a> {
         }
         let start = self.slot(&mut client, &mut side, &slot).await?;
         // What the log told before this slot is lost.
-        history.fences.raise_floor(start);
+        if !mutant::is(Mutant::NoGapDetection) {
+            history.fences.raise_floor(start);
+        }
         counter!("shoal_feed_floor_raises_total", "reason" => "new_slot").increment(1);
         client.start().await?;
         client.wait_started().await?;
@@ -131,7 +134,9 @@ impl<'a> Session<'a> {
         let tables: Vec<_> = shared.cache.declared().tables().collect();
         let watched = side.watched(&tables).await?;
         // A rewrite that nothing told of lies below.
-        history.fences.raise_floor(side.end().await?);
+        if !mutant::is(Mutant::NoGapDetection) {
+            history.fences.raise_floor(side.end().await?);
+        }
         let now = Instant::now();
         let following = Following {
             shared,
@@ -259,7 +264,10 @@ impl Following<'_> {
     }
 
     fn committed(&mut self, position: Position) {
-        let Open { transaction, touched } = std::mem::take(&mut self.open);
+        let Open { transaction, mut touched } = std::mem::take(&mut self.open);
+        if mutant::is(Mutant::NoFence) {
+            touched = Some(HashSet::default());
+        }
         counter!("shoal_feed_commits_total").increment(1);
         if touched.is_none() {
             counter!("shoal_feed_floor_raises_total", "reason" => "large_or_truncated").increment(1);
@@ -280,7 +288,10 @@ impl Following<'_> {
         if self.pending.position <= self.history.fences.applied() {
             return Ok(());
         }
-        while !self.pending.transactions.is_empty() && !self.side.shows(&self.pending.transactions).await? {
+        while !self.pending.transactions.is_empty()
+            && !mutant::is(Mutant::NoBarrier)
+            && !self.side.shows(&self.pending.transactions).await?
+        {
             counter!("shoal_feed_barrier_waits_total").increment(1);
             pause(BARRIER).await;
         }

@@ -14,6 +14,7 @@ use crate::data::databases::{Needs, Read};
 use crate::data::error::Error;
 use crate::data::find::Source;
 use crate::data::ledger::{About, Field};
+use crate::data::mutant::{self, Mutant};
 use crate::data::position::Position;
 use crate::data::sql;
 use crate::data::trace::{self, Trace};
@@ -168,7 +169,10 @@ impl<S: Cached> Load<'_, S> {
         let Self { sources: Sources { databases, cache, .. }, needs, source, field } = *self;
         let needed = asked.map(|asked| asked.view.needed(keys.iter().flat_map(|key| source.dependencies(key))));
         // What a primary answers to a later question shows at least that much.
-        let applied = asked.map(|asked| asked.view.history.fences.applied());
+        let applied = asked.map(|asked| match databases.latest().filter(|_| mutant::is(Mutant::StampOfLog)) {
+            Some(flushed) => flushed,
+            None => asked.view.history.fences.applied(),
+        });
         let about = About {
             source: source.name(),
             kind: source.kind(),
