@@ -64,6 +64,7 @@
 //!     hints      which rows may be worth a look, for whoever works on them, here and elsewhere
 //!     ledger     what a request cost, and whose it is          bulk       CSV into tables, or read as a sheet
 //!     trace      where in a trace something happens, if it is traced
+//!     mutant     rules that a test leaves out, to see that it is noticed
 //!     current    what may change while the process runs        host       memory and files that it may have
 //!     secret     URLs whose passwords, and texts, that never show     thread  work that no request may keep waiting
 //! ```

@@ -43,6 +43,8 @@ pub(super) struct Session<'a> {
 #[derive(Default)]
 struct Pending {
     transactions: Vec<u32>,
+    /// What the fences are to be complete through. They are raised, but a table may have been written anew in silence.
+    commits: Vec<Commit>,
     /// Rows that have changed and are often served, by table.
     dirty: HashMap<&'static str, Vec<Scalar>>,
     events: Batch,
@@ -97,7 +99,8 @@ impl<'a> Session<'a> {
 
     async fn begin(&self) -> Result<Following<'a>, Lost> {
         let shared = self.shared;
-        let mut side = Side::connect(&self.primary.options).await?;
+        let tables: Vec<_> = shared.cache.declared().tables().collect();
+        let mut side = Side::connect(&self.primary.options, &tables).await?;
         let survey = side.survey().await?;
         let universe = survey.universe().ok_or(Lost::Because("the primary is a replica"))?;
         if !shared.databases.is_now(universe) {
@@ -131,7 +134,6 @@ impl<'a> Session<'a> {
             shared.waits(&format!("it waits for {blocker} to end"));
             pause(LOOK).await;
         }
-        let tables: Vec<_> = shared.cache.declared().tables().collect();
         let watched = side.watched(&tables).await?;
         // A rewrite that nothing told of lies below.
         if !mutant::is(Mutant::NoGapDetection) {
@@ -224,7 +226,7 @@ impl Following<'_> {
                 // Everything up to here was told: it covers what waits at the barrier. A client's token lies here, too,
                 // and not where its commit ends, if others were writing.
                 let position = Position(wal_end.as_u64());
-                self.history.apply(&Commit { previous: self.told, position, touched: Some(Vec::new()) });
+                self.pending.commits.push(Commit { previous: self.told, position, touched: Some(Vec::new()) });
                 self.pending.position = self.pending.position.max(position);
             }
             ReplicationEvent::Message { .. } => {}
@@ -272,11 +274,13 @@ impl Following<'_> {
         if touched.is_none() {
             counter!("shoal_feed_floor_raises_total", "reason" => "large_or_truncated").increment(1);
         }
-        let commit =
-            Commit { previous: self.told, position, touched: touched.map(|slots| slots.into_iter().collect()) };
-        if !self.history.apply(&commit) {
-            counter!("shoal_feed_floor_raises_total", "reason" => "gap").increment(1);
+        let touched = touched.map(|slots| slots.into_iter().collect::<Vec<_>>());
+        // At once: too high a fence costs a miss.
+        match &touched {
+            Some(slots) => self.history.fences.raise(slots.iter().copied(), position),
+            None => self.history.fences.raise_floor(position),
         }
+        self.pending.commits.push(Commit { previous: self.told, position, touched });
         self.told = position;
         self.pending.events.commit(position);
         self.pending.transactions.push(transaction);
@@ -286,14 +290,26 @@ impl Following<'_> {
     /// Lets what was told pass, once the primary shows it: a commit is in the log before it is visible.
     async fn pass(&mut self) -> Result<(), Lost> {
         if self.pending.position <= self.history.fences.applied() {
+            self.pending.commits.clear();
             return Ok(());
         }
-        while !self.pending.transactions.is_empty()
-            && !mutant::is(Mutant::NoBarrier)
-            && !self.side.shows(&self.pending.transactions).await?
-        {
+        let mut shown = self.side.shows(&self.pending.transactions).await?;
+        if shown.is_rewritten {
+            // Among what was committed up to here was what no row was told of.
+            self.look().await?;
+        }
+        for commit in self.pending.commits.drain(..) {
+            if !self.history.apply(&commit) {
+                counter!("shoal_feed_floor_raises_total", "reason" => "gap").increment(1);
+            }
+        }
+        while !shown.all && !mutant::is(Mutant::NoBarrier) {
             counter!("shoal_feed_barrier_waits_total").increment(1);
             pause(BARRIER).await;
+            shown = self.side.shows(&self.pending.transactions).await?;
+            if shown.is_rewritten {
+                self.look().await?;
+            }
         }
         self.pending.transactions.clear();
         self.history.advance(self.pending.position);

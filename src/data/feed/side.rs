@@ -17,6 +17,18 @@ pub(super) struct Side {
     connection: PgConnection,
     /// The transaction number that follows the latest that is known, to widen those of the log.
     next: u64,
+    /// The tables whose files are looked at, which these are.
+    tables: Vec<String>,
+    files: String,
+}
+
+/// What the primary shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// Whether it shows all transactions that were asked for.
+    pub all: bool,
+    /// Whether a table has other files than when it was asked last: it was written anew, and no row of that was told.
+    pub is_rewritten: bool,
 }
 
 /// How far a table's changes are told.
@@ -53,9 +65,12 @@ const PRINTS: &str = "
     left join pg_publication_rel r on r.prpubid = p.oid and r.prrelid = c.oid
     order by t.name";
 
-/// Whether the primary shows all of these transactions.
+/// Whether the primary shows all of these transactions, and which files these tables have. One look-up for each table in
+/// what the server has at hand: this is asked for each batch of commits.
 const BARRIER: &str = "
-    select coalesce(bool_and(pg_visible_in_snapshot(x, s)), true) as visible, max(pg_snapshot_xmax(s)::text) as next
+    select coalesce(bool_and(pg_visible_in_snapshot(x, s)), true) as visible, max(pg_snapshot_xmax(s)::text) as next,
+        (select coalesce(string_agg(coalesce(pg_relation_filenode(to_regclass(quote_ident(t)))::text, '-'), ' '), '')
+            from unnest($2::text[]) t) as files
     from (select pg_current_snapshot() s) q left join unnest($1::text[]::xid8[]) x on true";
 
 /// What a new slot waits for: the oldest transaction that has written.
@@ -67,9 +82,11 @@ const BLOCKER: &str = "
     order by since limit 1";
 
 impl Side {
-    pub async fn connect(options: &PgConnectOptions) -> Result<Self, sqlx::Error> {
+    /// Connects, to look at the files of these tables besides.
+    pub async fn connect(options: &PgConnectOptions, tables: &[&str]) -> Result<Self, sqlx::Error> {
         let connection = patiently(options.connect()).await?;
-        let mut side = Self { connection, next: 0 };
+        let tables = tables.iter().map(|table| (*table).to_owned()).collect();
+        let mut side = Self { connection, next: 0, tables, files: String::new() };
         side.shows(&[]).await?;
         Ok(side)
     }
@@ -83,12 +100,14 @@ impl Side {
         patiently(watched(&mut self.connection, tables)).await
     }
 
-    /// Whether the primary shows all of these transactions, by their numbers as the log has them.
-    pub async fn shows(&mut self, transactions: &[u32]) -> Result<bool, sqlx::Error> {
+    /// What the primary shows of these transactions, by their numbers as the log has them.
+    pub async fn shows(&mut self, transactions: &[u32]) -> Result<Shown, sqlx::Error> {
         let whole: Vec<_> = transactions.iter().map(|number| widened(*number, self.next).to_string()).collect();
-        let row = patiently(sqlx::query(BARRIER).bind(whole).fetch_one(&mut self.connection)).await?;
+        let asked = sqlx::query(BARRIER).bind(whole).bind(&self.tables);
+        let row = patiently(asked.fetch_one(&mut self.connection)).await?;
         self.next = row.try_get::<String, _>("next")?.parse().unwrap_or(self.next);
-        row.try_get("visible")
+        let files = std::mem::replace(&mut self.files, row.try_get("files")?);
+        Ok(Shown { all: row.try_get("visible")?, is_rewritten: self.files != files })
     }
 
     /// The number that follows those of all transactions that have begun.
