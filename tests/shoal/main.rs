@@ -32,6 +32,9 @@ mod mutations;
 mod operator;
 mod otlp;
 mod plans;
+mod promises;
+#[allow(dead_code, reason = "benches/proof asks more of it")]
+mod proof;
 mod routing;
 mod schema;
 mod shop;

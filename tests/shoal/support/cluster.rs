@@ -89,24 +89,40 @@ impl Cluster {
     pub fn tell(&self, arguments: &[&str]) {
         self.servers.as_ref().expect("only servers of its own").tell(arguments);
     }
+
+    /// The same, while others go on.
+    pub async fn tell_meanwhile(&self, arguments: &[&str]) {
+        let servers = self.servers.as_ref().expect("only servers of its own");
+        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let directory = servers.0.path().to_owned();
+        let told = tokio::task::spawn_blocking(move || {
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            tell(&directory, &arguments)
+        });
+        told.await.unwrap();
+    }
 }
 
 impl Servers {
-    fn run(&self, arguments: &[&str]) -> Output {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("shoal-stack");
-        Command::new(script).args(arguments).env("SHOAL_STACK_DIR", self.0.path()).output().unwrap()
-    }
-
     fn tell(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        tell(self.0.path(), arguments)
     }
+}
+
+fn run(directory: &Path, arguments: &[&str]) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("shoal-stack");
+    Command::new(script).args(arguments).env("SHOAL_STACK_DIR", directory).output().unwrap()
+}
+
+fn tell(directory: &Path, arguments: &[&str]) -> String {
+    let output = run(directory, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        self.run(&["down"]);
+        run(self.0.path(), &["down"]);
     }
 }
 

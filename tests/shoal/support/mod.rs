@@ -4,12 +4,13 @@ mod app;
 pub mod authority;
 pub mod cluster;
 mod gate;
+pub mod id;
 pub mod sink;
 mod stack;
 
 pub use app::{Answer, CACHES_OFF, TestApp};
 pub use gate::Gate;
-pub use stack::{Backend, Database, Stack, command, eventually, free_port};
+pub use stack::{Backend, Database, Node, Stack, command, eventually, free_port};
 
 /// Makes each test twice: `name::postgres` with a primary, two replicas and Redis, and `name::sqlite`, embedded.
 #[macro_export]

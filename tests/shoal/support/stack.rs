@@ -29,6 +29,7 @@ pub struct Stack {
 }
 
 /// One PostgreSQL server.
+#[derive(Clone)]
 pub struct Node {
     url: Url,
 }
@@ -85,8 +86,13 @@ impl Node {
     }
 
     pub async fn connect(&self, database: &str) -> PgConnection {
+        self.try_connect(database).await.unwrap()
+    }
+
+    /// The same with a server that may be down.
+    pub async fn try_connect(&self, database: &str) -> Result<PgConnection, sqlx::Error> {
         let options: PgConnectOptions = self.url(database).as_str().parse().unwrap();
-        options.disable_statement_logging().connect().await.unwrap()
+        options.disable_statement_logging().connect().await
     }
 }
 
@@ -101,6 +107,16 @@ impl Database {
         let database = Self::Postgres { stack, name: "shoal".to_owned() };
         shoal(&database, &["migrate", "up"]);
         shoal(&database, &["import", "--demo"]);
+        database
+    }
+
+    /// Another database of a stack, with the tables and nothing in them.
+    pub async fn made_on(stack: Arc<Stack>, name: &str) -> Self {
+        let sql = format!("create database {name}");
+        let mut connection = stack.primary.connect("shoal").await;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        let database = Self::Postgres { stack, name: name.to_owned() };
+        shoal(&database, &["migrate", "up"]);
         database
     }
 

@@ -1,0 +1,68 @@
+//! The promises of the caches, proved from outside: some minutes of what `benches/proof` does for hours. `./test` runs the
+//! live ones by themselves, because they take all that a machine has.
+
+mod judge;
+mod world;
+
+use crate::proof::faults::Fault;
+use crate::proof::figures::{Summary, tell};
+use crate::proof::promotion::{Failover, fail_over};
+use crate::proof::rig::Rig;
+use crate::proof::run::{Outcome, Plan, run};
+
+/// The seed of the runs that are the same each time.
+const SEED: u64 = 7;
+
+/// The seed of those that are not: a random one, or that of a run which is to be repeated.
+#[allow(clippy::disallowed_methods)]
+fn seed() -> u64 {
+    let seed = std::env::var("SHOAL_TEST_SEED").ok().map_or_else(|| fastrand::u64(..), |text| text.parse().unwrap());
+    println!("SHOAL_TEST_SEED={seed}");
+    seed
+}
+
+/// Whether nothing was wrong; says so.
+fn is_clean(outcome: &Outcome) -> bool {
+    tell(&Summary::of(outcome), &outcome.verdict);
+    outcome.verdict.is_clean() && outcome.audits.1 == 0.0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn live_each_fault_alone_and_all_in_a_row() {
+    let rig = Rig::start(2, &[]).await;
+    let mut broken = Vec::new();
+    let alone = Fault::ALL.iter().map(|fault| Plan::of(&[*fault], SEED));
+    for plan in std::iter::once(Plan::calm(SEED)).chain(alone).chain([Plan::all_in_a_row(seed())]) {
+        let name = plan.name.clone();
+        if !is_clean(&run(&rig, plan).await) {
+            broken.push(name);
+        }
+    }
+    assert!(broken.is_empty(), "promises were broken: {broken:?}");
+}
+
+#[cfg(feature = "fault-points")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn live_each_mutant_is_caught() {
+    use crate::proof::mutants::{MUTANTS, caught};
+
+    let mut rig = Rig::start(2, &[]).await;
+    let mut unnoticed = Vec::new();
+    for mutant in MUTANTS {
+        let verdict = caught(&mut rig, mutant, SEED).await;
+        println!("{}: {:?}, first after {:?} µs", mutant.name, verdict.counts, verdict.first);
+        if verdict.is_clean() {
+            unnoticed.push(mutant.name);
+        }
+    }
+    assert!(unnoticed.is_empty(), "nobody noticed that {unnoticed:?} were left out");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn live_after_a_failover_nobody_is_shown_what_was_lost() {
+    let rig = Rig::start(2, &[]).await;
+    let Failover { verdict, lost, without_writes } = fail_over(&rig, seed(), 32).await;
+    println!("{lost} writes are lost, for {without_writes} ms nobody could write");
+    assert!(verdict.is_clean(), "{verdict:#?}");
+    assert!(lost > 0, "nothing was lost: there was nothing to show");
+}

@@ -1,0 +1,270 @@
+//! What is broken, and mended again: each while everybody reads and writes.
+
+use std::process::Command;
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+
+use super::log::SAID;
+use super::rig::{BOUND_MS, Rig};
+use super::shapes::{POSTS, TAGS, USERS};
+use super::world::REWRITTEN;
+
+/// Longer than an answer may be old.
+const LONG: Duration = Duration::from_millis(2 * BOUND_MS);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// A replica receives and replays nothing.
+    ReplayPaused,
+    /// A replica is killed after 300 MB of log, and comes back with less than it has shown.
+    ReplicaKilled,
+    /// An instance stands still for longer than the bound.
+    InstanceStopped,
+    /// An instance is killed right after a COMMIT, before it tells anybody.
+    WriterKilled,
+    /// Redis comes back with what it held a moment before.
+    RedisRestored,
+    RedisFlushed,
+    RedisStalled,
+    RedisCut,
+    /// The feeds are cut off, again and again.
+    FeedCut,
+    /// The feeds hear nothing, and are not told so.
+    FeedFrozen,
+    /// What is committed is in the log, and not visible for a second; nobody but the primary can be asked.
+    VisibilityGap,
+    /// A transaction changes more rows than are told one by one.
+    LargeUpdate,
+    Truncated,
+    /// An ALTER changes all rows of a table, and tells nobody.
+    Rewritten,
+    /// An instance does not reach the primary for longer than the bound.
+    Partitioned,
+    PrimaryKilled,
+    /// All links of an instance are slow.
+    SlowLinks,
+}
+
+impl Fault {
+    pub const ALL: [Self; 17] = [
+        Self::ReplayPaused,
+        Self::ReplicaKilled,
+        Self::InstanceStopped,
+        Self::WriterKilled,
+        Self::RedisRestored,
+        Self::RedisFlushed,
+        Self::RedisStalled,
+        Self::RedisCut,
+        Self::FeedCut,
+        Self::FeedFrozen,
+        Self::VisibilityGap,
+        Self::LargeUpdate,
+        Self::Truncated,
+        Self::Rewritten,
+        Self::Partitioned,
+        Self::PrimaryKilled,
+        Self::SlowLinks,
+    ];
+
+    /// As reports and command lines call it: `replay-paused`.
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
+
+    /// Breaks it, waits, and mends it. `turn` is another each time. Only the last instance is ever killed.
+    pub async fn strike(self, rig: &Rig, turn: usize) {
+        let instance = match self {
+            Self::WriterKilled => rig.instances.last().unwrap(),
+            _ => &rig.instances[turn % rig.instances.len()],
+        };
+        let replica = turn % rig.cluster.stack.replicas.len();
+        match self {
+            Self::ReplayPaused => {
+                rig.on_replica(replica, "select pg_wal_replay_pause()").await;
+                tokio::time::sleep(LONG).await;
+                rig.on_replica(replica, "select pg_wal_replay_resume()").await;
+            }
+            Self::ReplicaKilled => {
+                let name = format!("replica{}", replica + 1);
+                const FILL: &str = "select pg_logical_emit_message(false, 'filler', repeat('x', 1000000))
+                    from generate_series(1, 300)";
+                rig.on_primary(FILL).await;
+                rig.cluster.stack.wait_for_replicas().await;
+                tokio::time::sleep(LONG).await;
+                rig.cluster.tell_meanwhile(&["kill", &name]).await;
+                // Where it is right after its start, behind what it has shown.
+                let (node, database) = (rig.cluster.stack.replicas[replica].clone(), rig.database.name().to_owned());
+                let pausing = tokio::spawn(async move {
+                    let mut connection = loop {
+                        match node.try_connect(&database).await {
+                            Ok(connection) => break connection,
+                            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                        }
+                    };
+                    sqlx::raw_sql("select pg_wal_replay_pause()").execute(&mut connection).await.unwrap();
+                });
+                rig.cluster.tell_meanwhile(&["start", &name]).await;
+                pausing.await.unwrap();
+                tokio::time::sleep(LONG).await;
+                rig.on_replica(replica, "select pg_wal_replay_resume()").await;
+            }
+            Self::InstanceStopped => {
+                let process = instance.process().await;
+                signal("STOP", &[process]);
+                tokio::time::sleep(LONG + Duration::from_millis(500)).await;
+                signal("CONT", &[process]);
+            }
+            Self::WriterKilled => {
+                if cfg!(feature = "fault-points") {
+                    instance.start(&rig.database, &[("SHOAL_FAULT_POINT", "adjustStock committed")]).await;
+                    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+                    while !instance.log().await.contains("stopped at a fault point")
+                        && tokio::time::Instant::now() < deadline
+                    {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                }
+                instance.kill().await;
+                instance.start(&rig.database, &[]).await;
+            }
+            Self::RedisRestored => {
+                rig.redis(&["SAVE"]).await;
+                tokio::time::sleep(LONG / 2).await;
+                rig.cluster.tell_meanwhile(&["kill", "redis"]).await;
+                rig.cluster.tell_meanwhile(&["start", "redis"]).await;
+            }
+            Self::RedisFlushed => {
+                for _ in 0..4 {
+                    rig.redis(&["FLUSHALL"]).await;
+                    tokio::time::sleep(LONG / 4).await;
+                }
+            }
+            Self::RedisStalled => {
+                let milliseconds = LONG.as_millis().to_string();
+                rig.redis(&["CLIENT", "PAUSE", &milliseconds, "ALL"]).await;
+                tokio::time::sleep(LONG).await;
+            }
+            Self::RedisCut => {
+                rig.instances.iter().for_each(|instance| instance.redis.freeze());
+                tokio::time::sleep(LONG).await;
+                rig.instances.iter().for_each(|instance| instance.redis.thaw());
+            }
+            Self::FeedCut => {
+                const CUT: &str = "select pg_terminate_backend(pid) from pg_stat_replication
+                    where application_name = 'shoal feed'";
+                for _ in 0..4 {
+                    rig.on_primary(CUT).await;
+                    tokio::time::sleep(LONG / 4).await;
+                }
+            }
+            Self::FeedFrozen => {
+                let feeds = rig.processes("shoal feed").await;
+                signal("STOP", &feeds);
+                tokio::time::sleep(LONG + Duration::from_millis(500)).await;
+                signal("CONT", &feeds);
+            }
+            Self::VisibilityGap => {
+                for replica in 0..rig.cluster.stack.replicas.len() {
+                    rig.on_replica(replica, "select pg_wal_replay_pause()").await;
+                }
+                rig.on_primary("alter system set synchronous_standby_names = 'ghost'").await;
+                rig.on_primary("select pg_reload_conf()").await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                rig.on_primary("alter system reset synchronous_standby_names").await;
+                rig.on_primary("select pg_reload_conf()").await;
+                tokio::time::sleep(Duration::from_millis(BOUND_MS / 2)).await;
+                for replica in 0..rig.cluster.stack.replicas.len() {
+                    rig.on_replica(replica, "select pg_wal_replay_resume()").await;
+                }
+            }
+            Self::LargeUpdate => {
+                let rows = rig.large_update;
+                rig.on_primary(&format!(
+                    "insert into comments (post_id, author_id, body) select 1, 1, 'filler' from generate_series(
+                        (select count(*) from comments) + 1, {rows})"
+                ))
+                .await;
+                rig.on_primary(&format!(
+                    "begin; update users set name = 'mass ' || id || ' ' || txid_current() where id <= {USERS};
+                    update comments set body = 'filler ' || txid_current(); commit"
+                ))
+                .await;
+                tokio::time::sleep(LONG / 2).await;
+            }
+            Self::Truncated => {
+                rig.on_primary("truncate post_tags").await;
+                tokio::time::sleep(LONG / 2).await;
+                rig.on_primary(&format!(
+                    "insert into post_tags select id, 1 + id % {TAGS} from posts where id <= {POSTS} on conflict do nothing"
+                ))
+                .await;
+            }
+            Self::Rewritten => {
+                rig.on_primary(&format!(
+                    "begin; select pg_logical_emit_message(true, '{SAID}', '{REWRITTEN}');
+                    alter table products alter column stock type int using stock + 1; commit"
+                ))
+                .await;
+                tokio::time::sleep(LONG).await;
+            }
+            Self::Partitioned => {
+                instance.primary.freeze();
+                tokio::time::sleep(LONG + Duration::from_millis(500)).await;
+                instance.primary.thaw();
+            }
+            Self::PrimaryKilled => {
+                rig.cluster.tell_meanwhile(&["kill", "primary"]).await;
+                rig.cluster.tell_meanwhile(&["start", "primary"]).await;
+            }
+            Self::SlowLinks => {
+                let links = || instance.replicas.iter().chain([&instance.primary, &instance.redis]);
+                links().for_each(|gate| gate.slow_down(Duration::from_millis(20)));
+                tokio::time::sleep(LONG).await;
+                links().for_each(|gate| gate.slow_down(Duration::ZERO));
+            }
+        }
+    }
+}
+
+impl Rig {
+    /// Runs statements on the primary, past all gates.
+    pub async fn on_primary(&self, sql: &str) {
+        let mut connection = self.primary().connect(self.database.name()).await;
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+    }
+
+    pub async fn on_replica(&self, place: usize, sql: &str) {
+        let mut connection = self.cluster.stack.replicas[place].connect(self.database.name()).await;
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+    }
+
+    pub async fn redis(&self, command: &[&str]) {
+        let client = redis::Client::open(self.cluster.stack.redis.clone()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let (name, arguments) = command.split_first().unwrap();
+        let _: redis::Value = redis::cmd(name).arg(arguments).query_async(&mut connection).await.unwrap();
+    }
+
+    /// The processes of the primary that send its log to this.
+    pub async fn processes(&self, application: &str) -> Vec<u32> {
+        let mut connection = self.primary().connect(self.database.name()).await;
+        let asked = "select pid from pg_stat_replication where application_name = $1";
+        let found: Vec<i32> = sqlx::query_scalar(asked).bind(application).fetch_all(&mut connection).await.unwrap();
+        found.into_iter().map(|pid| pid as u32).collect()
+    }
+}
+
+/// Signals processes; one that has ended meanwhile is none of our concern.
+pub fn signal(signal: &str, processes: &[u32]) {
+    for process in processes {
+        let _ = Command::new("kill").args(["-s", signal, &process.to_string()]).status();
+    }
+}
