@@ -94,16 +94,16 @@ impl Deed {
 pub fn statement(rng: &mut fastrand::Rng, unique: &str) -> String {
     let (user, post, tag) = (rng.i64(1..=USERS), rng.i64(1..=POSTS), rng.i64(1..=TAGS));
     let product = rng.i64(1..=PRODUCTS);
-    match rng.u8(0..12) {
+    match rng.u8(0..16) {
         0 | 1 => format!("update users set name = 'psql {unique}' where id = {user}"),
         2 => format!("update posts set title = 'psql {unique}' where id = {post}"),
-        3..5 => format!("update posts set author_id = {user} where id = {post}"),
-        5 => format!("update posts set status = 'published', published_at = now() where id = {post}"),
-        6 => format!("update posts set status = 'archived' where id = {post}"),
-        7 => format!("insert into post_tags values ({post}, {tag}) on conflict do nothing"),
-        8 => format!("delete from post_tags where post_id = {post} and tag_id = {tag}"),
-        9 => format!("update products set sku = 'sku {}' where id = {product}", rng.i64(1..=SKUS)),
-        10 => format!(
+        3..6 => format!("update posts set author_id = {user} where id = {post}"),
+        6 | 7 => format!("update posts set status = 'published', published_at = now() where id = {post}"),
+        8 | 9 => format!("update posts set status = 'archived' where id = {post}"),
+        10 => format!("insert into post_tags values ({post}, {tag}) on conflict do nothing"),
+        11 => format!("delete from post_tags where post_id = {post} and tag_id = {tag}"),
+        12 | 13 => format!("update products set sku = 'sku {}' where id = {product}", rng.i64(1..=SKUS)),
+        14 => format!(
             "update tags set name = 'name {}' where id = {}",
             rng.i64(1..=NAMES),
             rng.i64(TAGS + 1..=TAGS + NAMES * 2 / 3)

@@ -14,6 +14,10 @@ pub struct Mutant {
     /// As `SHOAL_MUTANT` names it.
     pub name: &'static str,
     pub shown_by: Shown,
+    /// How long all is well before and after.
+    calm: Duration,
+    /// More of the environment of instances.
+    settings: &'static [(&'static str, &'static str)],
 }
 
 /// What shows it.
@@ -27,20 +31,29 @@ pub enum Shown {
 }
 
 pub const MUTANTS: [Mutant; 10] = [
-    Mutant { name: "no_fence", shown_by: Shown::Calm },
-    Mutant { name: "old_key_forgotten", shown_by: Shown::Calm },
-    Mutant { name: "table_forgotten", shown_by: Shown::Calm },
-    Mutant { name: "no_token", shown_by: Shown::By(Fault::FeedFrozen) },
-    Mutant { name: "no_bound", shown_by: Shown::By(Fault::Partitioned) },
-    Mutant { name: "stamp_of_log", shown_by: Shown::By(Fault::VisibilityGap) },
-    Mutant { name: "no_barrier", shown_by: Shown::By(Fault::VisibilityGap) },
-    Mutant { name: "no_gap_detection", shown_by: Shown::By(Fault::FeedCut) },
-    Mutant { name: "no_incarnation", shown_by: Shown::By(Fault::ReplicaKilled) },
+    Mutant::calm("no_fence"),
+    Mutant::calm("old_key_forgotten"),
+    Mutant::calm("table_forgotten"),
+    Mutant::by("no_token", Fault::FeedFrozen),
+    Mutant::by("no_bound", Fault::Partitioned),
+    Mutant::by("stamp_of_log", Fault::VisibilityGap),
+    Mutant::by("no_barrier", Fault::VisibilityGap),
+    Mutant::by("no_gap_detection", Fault::FeedCut),
+    // What is hot is else never read from a replica again.
+    Mutant { settings: &[("SHOAL_CACHE__TTL_S", "1")], ..Mutant::by("no_incarnation", Fault::ReplicaKilled) },
     // The last one: there is no other primary after it.
-    Mutant { name: "no_universe", shown_by: Shown::Failover },
+    Mutant { shown_by: Shown::Failover, ..Mutant::calm("no_universe") },
 ];
 
 impl Mutant {
+    const fn calm(name: &'static str) -> Self {
+        Self { name, shown_by: Shown::Calm, calm: Duration::from_secs(8), settings: &[] }
+    }
+
+    const fn by(name: &'static str, fault: Fault) -> Self {
+        Self { name, shown_by: Shown::By(fault), calm: Duration::from_secs(3), settings: &[] }
+    }
+
     /// What shows it, as reports call it.
     pub fn shown_by(self) -> String {
         match self.shown_by {
@@ -53,12 +66,12 @@ impl Mutant {
 
 /// Starts all instances anew as this, and has the judge look at them.
 pub async fn caught(rig: &mut Rig, mutant: Mutant, seed: u64) -> Verdict {
-    rig.begin_anew(&[("SHOAL_MUTANT", mutant.name)]).await;
+    rig.begin_anew(&[&[("SHOAL_MUTANT", mutant.name)], mutant.settings].concat()).await;
     let faults = match mutant.shown_by {
         Shown::Calm => Vec::new(),
         Shown::By(fault) => vec![fault],
         Shown::Failover => return fail_over(rig, seed, 32).await.verdict,
     };
-    let plan = Plan { name: mutant.name.to_owned(), calm: Duration::from_secs(3), ..Plan::of(&faults, seed) };
+    let plan = Plan { name: mutant.name.to_owned(), calm: mutant.calm, ..Plan::of(&faults, seed) };
     run(rig, plan).await.verdict
 }
