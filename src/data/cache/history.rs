@@ -20,10 +20,16 @@ pub struct History {
     /// Of its keys in the far tier.
     pub prefix: String,
     pub fences: Fences,
-    /// Through where the fences are complete, for those who wait for it.
-    told: watch::Sender<Position>,
+    /// Through where the fences are complete, and through where the primary shows it, for those who wait for either.
+    progress: watch::Sender<Progress>,
     /// The tables whose changes are all told. Only what is read of them may be kept.
     tables: RwLock<HashSet<&'static str>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Progress {
+    told: Position,
+    applied: Position,
 }
 
 /// The history of now. Another follows when the primary is another, or on another timeline.
@@ -41,7 +47,13 @@ impl History {
             false => format!("{VERSION}:{:016x}", universe.salted(salt)),
             true => format!("{VERSION}:{salt:016x}"),
         };
-        Self { universe, prefix, fences: Fences::default(), told: watch::Sender::default(), tables: RwLock::default() }
+        Self {
+            universe,
+            prefix,
+            fences: Fences::default(),
+            progress: watch::Sender::default(),
+            tables: RwLock::default(),
+        }
     }
 
     /// The fences are complete through `position`, and the primary shows it.
@@ -58,18 +70,22 @@ impl History {
     }
 
     fn announce(&self) {
-        let position = self.fences.told();
-        self.told.send_if_modified(|told| {
-            let is_later = position > *told;
-            *told = position.max(*told);
-            is_later
+        let now = Progress { told: self.fences.told(), applied: self.fences.applied() };
+        self.progress.send_if_modified(|known| {
+            let later = Progress { told: now.told.max(known.told), applied: now.applied.max(known.applied) };
+            later != std::mem::replace(known, later)
         });
     }
 
     /// Waits until the fences are complete through `position`.
     pub async fn reaches(&self, position: Position) {
         // The sender lives as long as this.
-        let _ = self.told.subscribe().wait_for(|told| *told >= position).await;
+        let _ = self.progress.subscribe().wait_for(|now| now.told >= position).await;
+    }
+
+    /// Waits until the primary, too, shows everything up to `position`.
+    pub async fn shows(&self, position: Position) {
+        let _ = self.progress.subscribe().wait_for(|now| now.applied >= position).await;
     }
 
     /// Which tables' changes are all told from now on.
@@ -156,5 +172,6 @@ mod tests {
         assert_eq!(view.refuses(Position(4), [slot]), Some(Miss::BehindFence));
         assert_eq!(view.refuses(Position(4), [Slot::of(8)]), None, "nothing has touched it since");
         assert_eq!(history.fences.applied(), Position(0), "the primary has not shown it yet");
+        let ((), ()) = tokio::join!(history.shows(Position(5)), async { history.advance(Position(5)) });
     }
 }

@@ -219,7 +219,10 @@ impl<N: Send + Sync + 'static> Comparison<N> {
         permit.send(Box::new(move |sources| {
             async move {
                 let Some(kept) = &entry.value else { return };
-                let same = made_anew.await.map(|now| now == kept.bytes);
+                let same = match audit::shows_all(&sources, &history).await {
+                    true => made_anew.await.map(|now| now == kept.bytes),
+                    false => None,
+                };
                 let judged = audit::Judged { resource: ANSWERS, parts: &kept.parts, tables: &kept.tables };
                 audit::conclude(&sources, judged, same, &history).await;
             }

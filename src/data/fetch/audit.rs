@@ -1,7 +1,9 @@
 //! Some hits are compared with the primary, in the background: the promise is checked where it is made.
 //!
-//! A value may have changed since it was served, so a difference by itself says nothing. It counts if the old value still
-//! passes the rule once the feed is past the state that it was compared with.
+//! The primary may show less than what was served: a replica shows a commit at once, and the primary not until it has
+//! heard of a synchronous standby. So it is asked once it shows all that it had in its log by then. And a value may have
+//! changed since it was served, so a difference by itself says nothing. It counts if the old value still passes the rule
+//! once the feed is past the state that it was compared with.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +52,10 @@ pub(super) fn of<S: Cached>(
 ) -> Audit {
     Box::new(move |sources| {
         async move {
-            let same = compare(&sources, &source, &key, served.as_ref()).await;
+            let same = match shows_all(&sources, &history).await {
+                true => compare(&sources, &source, &key, served.as_ref()).await,
+                false => None,
+            };
             let parts: Vec<_> = source.dependencies(&key).into_iter().map(|slot| (slot, stamp)).collect();
             let judged = Judged { resource: place.space.resource, parts: &parts, tables: &source.tables() };
             conclude(&sources, judged, same, &history).await;
@@ -72,6 +77,15 @@ pub(super) async fn conclude(sources: &Sources, judged: Judged<'_>, same: Option
         counter!("shoal_cache_audit_mismatch_total", "resource" => resource).increment(1);
         tracing::error!(resource, "a cached value is not what the primary has");
     }
+}
+
+/// Waits until the primary shows all that anybody may have been served so far; whether it came to that.
+pub(super) async fn shows_all(sources: &Sources, history: &History) -> bool {
+    let Some(end) = end(sources).await else { return false };
+    if let Some(commits) = sources.databases.embedded() {
+        history.advance(commits);
+    }
+    tokio::time::timeout(PATIENCE, history.shows(end)).await.is_ok()
 }
 
 /// Whether the primary has what was served; none if it could not be asked.

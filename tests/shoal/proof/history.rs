@@ -31,7 +31,7 @@ impl Clock {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Version {
     pub position: u64,
-    /// The commit was flushed after this, and by that.
+    /// The commit was flushed after this, and the primary shows it since that.
     pub after: Micros,
     pub by: Micros,
     pub value: Value,
@@ -102,7 +102,7 @@ impl History {
             let version = Version { position: 0, after: 0, by: 0, value: value.clone() };
             history.versions.insert(register.clone(), vec![version]);
         }
-        for Told { commit, after, by } in told {
+        for Told { commit, after, by, .. } in told {
             world.apply(commit);
             let now = world.registers();
             let gone = last.keys().filter(|register| !now.contains_key(register)).map(|it| (it, it.nothing()));

@@ -4,7 +4,7 @@
 //! A reader may see any state of a register that was the latest at some time between what it must be shown and its answer:
 //!
 //! - what its client has done, if it keeps its token;
-//! - what was flushed a bound before it asked, unless the answer says of itself that nobody knows how old it is.
+//! - what the primary showed a bound before it asked, unless the answer says of itself that nobody knows how old it is.
 //!
 //! Lists are judged member by member: what is in each of those states must be shown, and what is in none of them must
 //! not. A count may be of as many as are in all of them, up to as many as are in any. For rows and lists of one answer may be
@@ -192,7 +192,7 @@ fn members(version: &Version) -> BTreeSet<i64> {
 
 fn described(version: &Version) -> String {
     let Version { position, after, by, value } = version;
-    format!("{value:?} since {position:X}, flushed {}", span(*after, *by))
+    format!("{value:?} since {position:X}, committed {}", span(*after, *by))
 }
 
 fn span(from: u64, until: u64) -> String {

@@ -37,13 +37,18 @@ pub enum Change {
 /// A row, as text, by column.
 pub type Row = HashMap<String, Option<String>>;
 
-/// A commit, and when it was flushed: not before the one, and by the other.
+/// A commit, and when: it was not flushed before `after`, and the primary shows it since `by` at the latest.
 #[derive(Clone, Debug)]
 pub struct Told {
     pub commit: Commit,
     pub after: Micros,
     pub by: Micros,
+    /// Its lower half.
+    transaction: u32,
 }
+
+/// Of what the primary does not show yet.
+const NOT_YET: Micros = Micros::MAX / 2;
 
 const NAME: &str = "proof";
 
@@ -58,6 +63,7 @@ pub struct Log {
     /// When it was last asked, and through where it has told.
     asked: Micros,
     position: u64,
+    told: Vec<Told>,
 }
 
 impl Log {
@@ -70,7 +76,8 @@ impl Log {
         let _ = sqlx::raw_sql(sqlx::AssertSqlSafe(publication)).execute(&mut connection).await;
         let slot = "select (pg_create_logical_replication_slot($1, 'pgoutput')).lsn::text";
         let _: String = sqlx::query_scalar(slot).bind(NAME).fetch_one(&mut connection).await.unwrap();
-        let mut log = Self { connection, clock, relations: HashMap::new(), asked: clock.now(), position: 0 };
+        let mut log =
+            Self { connection, clock, relations: HashMap::new(), asked: clock.now(), position: 0, told: Vec::new() };
         let world = log.world().await;
         (log, world)
     }
@@ -90,30 +97,64 @@ impl Log {
         world
     }
 
-    /// What was committed since it was last asked; an error where the primary cannot be asked.
-    pub async fn read(&mut self) -> Result<Vec<Told>, sqlx::Error> {
+    /// Takes what was committed since it was last asked.
+    ///
+    /// # Errors
+    /// Where the primary cannot be asked.
+    pub async fn read(&mut self) -> Result<(), sqlx::Error> {
         const CHANGES: &str = "select data from pg_logical_slot_get_binary_changes($1, null, null,
             'proto_version', '1', 'publication_names', $1, 'messages', 'true')";
         let asked = self.clock.now();
         let rows = sqlx::query_scalar::<_, Vec<u8>>(CHANGES).bind(NAME).fetch_all(&mut self.connection).await?;
-        let (after, by) = (std::mem::replace(&mut self.asked, asked), self.clock.now());
-        let (mut told, mut changes) = (Vec::new(), Vec::new());
+        let after = std::mem::replace(&mut self.asked, asked);
+        let (mut changes, mut transaction) = (Vec::new(), 0);
         for row in rows {
             match self.message(&row) {
-                Message::Begin => changes.clear(),
+                Message::Begin(number) => {
+                    transaction = number;
+                    changes.clear();
+                }
                 Message::Change(change) => changes.push(change),
                 Message::Commit(position) => {
                     let commit = Commit { position, changes: std::mem::take(&mut changes) };
                     // After a crash of the primary the slot may tell again what it has told.
                     if position > self.position {
                         self.position = position;
-                        told.push(Told { commit, after, by });
+                        self.told.push(Told { commit, after, by: NOT_YET, transaction });
                     }
                 }
                 Message::Other => {}
             }
         }
-        Ok(told)
+        self.look().await
+    }
+
+    /// Notes what the primary shows by now. What is committed is in the log before that: for long, where it waits for a
+    /// synchronous standby.
+    async fn look(&mut self) -> Result<(), sqlx::Error> {
+        if self.told.iter().rev().take(1000).all(|told| told.by != NOT_YET) {
+            return Ok(());
+        }
+        // As `xmin:xmax:xip,xip…`, https://www.postgresql.org/docs/15/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
+        let asked = "select pg_current_snapshot()::text";
+        let snapshot: String = sqlx::query_scalar(asked).fetch_one(&mut self.connection).await?;
+        let now = self.clock.now();
+        let mut parts = snapshot.split(':');
+        let (_, next) = (parts.next(), parts.next().unwrap().parse::<u64>().unwrap() as u32);
+        let running: Vec<_> =
+            parts.next().unwrap().split(',').filter_map(|number| number.parse::<u64>().ok()).collect();
+        let is_shown = |transaction: u32| {
+            (transaction.wrapping_sub(next) as i32) < 0 && !running.iter().any(|running| *running as u32 == transaction)
+        };
+        for told in self.told.iter_mut().filter(|told| told.by == NOT_YET && is_shown(told.transaction)) {
+            told.by = now;
+        }
+        Ok(())
+    }
+
+    /// All that it has told.
+    pub fn told(&self) -> &[Told] {
+        &self.told
     }
 
     /// After the primary was restarted.
@@ -133,7 +174,10 @@ impl Log {
     fn message(&mut self, bytes: &[u8]) -> Message {
         let mut bytes = Bytes(bytes);
         match bytes.byte() {
-            b'B' => Message::Begin,
+            b'B' => {
+                bytes.take(8 + 8);
+                Message::Begin(bytes.number())
+            }
             b'C' => {
                 bytes.take(1 + 8);
                 Message::Commit(u64::from_be_bytes(bytes.take(8).try_into().unwrap()))
@@ -185,7 +229,7 @@ impl Log {
 }
 
 enum Message {
-    Begin,
+    Begin(u32),
     Change(Change),
     Commit(u64),
     Other,

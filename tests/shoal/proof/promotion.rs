@@ -13,7 +13,7 @@ use super::clients::{self, Noted, Shared};
 use super::faults::signal;
 use super::history::{Broken, Clock, History};
 use super::judge::{Verdict, judge};
-use super::log::{Log, Told};
+use super::log::Log;
 use super::rig::{BOUND_MS, Rig};
 use super::run::{compare, path};
 use super::shapes::Shape;
@@ -70,12 +70,12 @@ pub async fn fail_over(rig: &Rig, seed: u64, clients: usize) -> Failover {
             tokio::time::sleep(4 * bound).await;
             quiet.store(true, Ordering::Relaxed);
         };
-        let ((told, log), ()) = join(reading, stopping).await;
-        (died, begun, dead, world, told, log)
+        let (log, ()) = join(reading, stopping).await;
+        (died, begun, dead, world, log)
     };
-    let (_, (died, begun, dead, world, told, mut log)) = join(working, failing).await;
+    let (_, (died, begun, dead, world, mut log)) = join(working, failing).await;
     let Noted { reads, writes, calls, .. } = shared.take();
-    let (mut history, end) = History::of(BOUND_MS * 1000, world, &told);
+    let (mut history, end) = History::of(BOUND_MS * 1000, world, log.told());
     assert_eq!(end, log.world().await, "the checker has not understood the log");
     log.end().await;
     let lost = dead.writes.iter().filter(|wrote| {
@@ -121,13 +121,12 @@ async fn touch(rig: &Rig, duration: Duration) {
     }
 }
 
-async fn follow(mut log: Log, quiet: &AtomicBool) -> (Vec<Told>, Log) {
-    let mut all = Vec::new();
+async fn follow(mut log: Log, quiet: &AtomicBool) -> Log {
     loop {
         let is_last = quiet.load(Ordering::Relaxed);
-        all.extend(log.read().await.unwrap());
+        log.read().await.unwrap();
         if is_last {
-            return (all, log);
+            return log;
         }
         tokio::time::sleep(LOOK).await;
     }

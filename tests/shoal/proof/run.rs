@@ -11,7 +11,7 @@ use super::clients::{self, Noted, Shared};
 use super::faults::Fault;
 use super::history::{Broken, Clock, History, Micros};
 use super::judge::{Class, Verdict, Violation, judge};
-use super::log::{Log, Told};
+use super::log::Log;
 use super::rig::{BOUND_MS, Rig};
 use super::shapes::Shape;
 use super::world::World;
@@ -106,9 +106,9 @@ pub async fn run(rig: &Rig, plan: Plan) -> Outcome {
         quiet.store(true, Ordering::Relaxed);
         (broken, took)
     };
-    let ((told, mut log), (broken, took)) = futures_util::future::join(reading, finishing).await;
+    let (mut log, (broken, took)) = futures_util::future::join(reading, finishing).await;
     let Noted { reads, writes, calls, crossings } = shared.take();
-    let (mut history, end) = History::of(BOUND_MS * 1000, world, &told);
+    let (mut history, end) = History::of(BOUND_MS * 1000, world, log.told());
     assert_eq!(end, log.world().await, "the checker has not understood the log");
     log.end().await;
     history.reads = reads;
@@ -150,23 +150,19 @@ async fn tiers(rig: &Rig) -> (f64, f64) {
 }
 
 /// Reads the log until all is quiet, and once more.
-async fn follow(rig: &Rig, mut log: Log, clock: Clock, quiet: &AtomicBool) -> (Vec<Told>, Log) {
-    let mut all = Vec::new();
+async fn follow(rig: &Rig, mut log: Log, clock: Clock, quiet: &AtomicBool) -> Log {
     loop {
         let is_last = quiet.load(Ordering::Relaxed);
-        match log.read().await {
-            Ok(told) => all.extend(told),
+        if log.read().await.is_err() {
             // The primary was killed, and is coming back.
-            Err(_) => loop {
+            while log.connect_again(rig.primary(), rig.database.name()).await.is_err() {
                 tokio::time::sleep(LOOK).await;
-                if log.connect_again(rig.primary(), rig.database.name()).await.is_ok() {
-                    break;
-                }
                 assert!(clock.now() < 300_000_000, "the primary did not come back");
-            },
+            }
+            continue;
         }
         if is_last {
-            return (all, log);
+            return log;
         }
         tokio::time::sleep(LOOK).await;
     }
