@@ -3,38 +3,31 @@
 pub mod doctor;
 mod embedded;
 pub mod explain;
+mod means;
 pub mod migrate;
 mod reload;
 mod stop;
+mod watch;
 pub mod work;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::config::{Config, Flags, Otlp};
-use crate::data::cache::{Far, Invalidate};
-use crate::data::events::Events;
+use crate::config::{Config, Flags};
+use crate::data::cache::Far;
 use crate::data::feed::Feed;
-use crate::data::fetch::Sources;
-use crate::data::quota::Quota;
-use crate::data::texts::Texts;
-use crate::data::trace::Choice;
-use crate::data::write::{CountChanges, Writes};
 use crate::data::{Databases, host};
-use crate::graphql::budget::Budgets;
-use crate::graphql::execute::admission::Admission;
-use crate::graphql::execute::{Executor, Means};
-use crate::graphql::persisted::{self, Manifest, Named, Trust};
+use crate::graphql::execute::Executor;
 use crate::http::{self, Face, Parts, Sight};
 use crate::jobs::Monitor;
 use crate::mail::Mailer;
-use crate::telemetry::traces::Traces;
-use crate::{domain, graphql, telemetry};
+use crate::{domain, telemetry};
+use means::Joined;
 use reload::{Changeable, Limits};
 use stop::Signals;
+use watch::Watch;
 
 /// How long connections to databases may take to close: a request that was cut off holds one until its statement ends.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -50,12 +43,7 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// # Errors
 /// When a part cannot start: an address in use, a database that is behind or in use by another process.
 pub async fn serve(config: Config, flags: Flags, migrate: bool) -> Result<(), Failure> {
-    let filter = telemetry::log(&config.log)?;
-    let metrics = telemetry::metrics()?;
-    let collector = Traces::start(&config.otlp)?;
-    let Otlp { trace_ratio, follow_callers, .. } = config.otlp;
-    let traces = collector.as_ref().map_or_else(Choice::default, |_| Choice::new(trace_ratio, follow_callers));
-    telemetry::otlp::push(&config.otlp, metrics.clone())?;
+    let Watch { filter, metrics, traces, collector } = Watch::begin(&config)?;
     check_open_files(&config);
     only_loopback(&config.http)?;
     let mailer = Mailer::new(&config.mail, &config.database.data_dir)?;
@@ -75,32 +63,10 @@ pub async fn serve(config: Config, flags: Flags, migrate: bool) -> Result<(), Fa
     databases.declare(migrate::indexes(&config));
     databases.watch(&config.token).await?;
     let far = Far::open(&config.redis)?;
-    let prefix = prefix(&config);
-    let named = named(&config, far.clone(), &prefix)?;
-    let (sources, dirty) =
-        Sources::open(databases.clone(), graphql::declarations(), config.cache.clone(), far.clone())?;
-    let cache = sources.cache.clone();
-    let events = Events::default();
-    // An embedded database has no log: who writes tells.
-    let alone = config.database.url.is_none().then(|| {
-        events.tell(cache.declared().tables().collect());
-        events.clone()
-    });
-    let invalidate = Invalidate { cache: cache.clone(), alone };
-    let hints = work::hints(far.clone(), &prefix);
-    let writes = Writes::new(databases.clone(), Arc::new((invalidate, (hints.clone(), CountChanges))));
-    let feed = Feed::start(&databases, &cache, &events, dirty)?;
-    let means = Means {
-        sources,
-        writes,
-        events,
-        named,
-        quota: Quota::new(config.rate.clone(), far, &format!("{prefix}:rate")),
-        admission: Admission::new(config.admission.clone()),
-        budgets: config.graphql.budgets.as_deref().map(Budgets::read).transpose()?.unwrap_or_default(),
-    };
+    let Joined { means, cache, dirty, hints } = means::join(&config, &databases, far)?;
+    let feed = Feed::start(&databases, &cache, &means.events, dirty)?;
     let (stop, ending) = stop::ending();
-    let worker = work::beside(&config, (means.writes.clone(), mailer), &hints, &ending.stopping)?;
+    let worker = work::beside(&config, (means.writes.clone(), mailer, traces), &hints, &ending.stopping)?;
     let sight = Sight {
         databases: databases.clone(),
         far: cache.far().cloned(),
@@ -184,22 +150,6 @@ pub async fn import(config: Config, from: domain::import::From) -> Result<(), Fa
 /// Of what in Redis is the same for all histories and layouts.
 fn prefix(config: &Config) -> String {
     format!("shoal:{}", config.cache.namespace)
-}
-
-/// The documents that are known by name.
-fn named(config: &Config, far: Option<Far>, prefix: &str) -> Result<Named, Failure> {
-    let manifest = match &config.documents.manifests {
-        Some(directory) => Manifest::read(directory)?,
-        None => Manifest::default(),
-    };
-    if config.documents.trusted != Trust::Off && manifest.is_empty() {
-        return Err(persisted::Failure::Nothing.into());
-    }
-    if !manifest.is_empty() {
-        tracing::info!(documents = manifest.len(), "documents are known by name");
-    }
-    let texts = Texts::new(far, &format!("{prefix}:document"), config.graphql.document_cache_bytes);
-    Ok(Named::new(&config.documents, manifest, texts))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

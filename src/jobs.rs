@@ -22,7 +22,8 @@ use entity::job::State;
 use metrics::gauge;
 
 use crate::data::hints::Hinted;
-use crate::data::ledger::Ledger;
+use crate::data::ledger::{Ledger, Origin};
+use crate::data::trace::Trace;
 use crate::data::write::{Refused, Work, Writes};
 use crate::domain::job::Kind;
 use crate::domain::job::operate::{Depth, PurgeJobs, Waiting};
@@ -46,9 +47,21 @@ pub fn lanes() -> Vec<&'static str> {
     Kind::ALL.map(Kind::name).to_vec()
 }
 
+/// What runs works, and what they are a part of.
+#[derive(Clone, Copy)]
+struct By<'a>(&'a Writes, Option<&'a Trace>);
+
+impl<'a> From<&'a Writes> for By<'a> {
+    fn from(writes: &'a Writes) -> Self {
+        Self(writes, None)
+    }
+}
+
 /// Runs a work.
-async fn write<W: Work<Refusal: Reason>>(writes: &Writes, work: W) -> Result<W::Output, String> {
-    match writes.run(work, None, &Arc::new(Ledger::default())).await {
+async fn write<'a, W: Work<Refusal: Reason>>(by: impl Into<By<'a>>, work: W) -> Result<W::Output, String> {
+    let By(writes, trace) = by.into();
+    let ledger = Ledger::of(Arc::new(Origin::default()), trace.cloned().unwrap_or_default());
+    match writes.run(work, None, &Arc::new(ledger)).await {
         Ok(done) => Ok(done.output),
         Err(Refused::Data(error)) => Err(error.to_string()),
         Err(Refused::Rule(refusal)) => Err(refusal.reason()),
@@ -57,12 +70,12 @@ async fn write<W: Work<Refusal: Reason>>(writes: &Writes, work: W) -> Result<W::
 
 /// Runs a work that removes up to so many rows until there are no more; how many there were.
 async fn exhaust<W: Work<Output = usize, Refusal: Reason>>(
-    writes: &Writes,
+    by: By<'_>,
     work: impl Fn(usize) -> W,
 ) -> Result<usize, String> {
     let mut removed = 0;
     loop {
-        let some = write(writes, work(AT_ONCE)).await?;
+        let some = write(by, work(AT_ONCE)).await?;
         removed += some;
         if some < AT_ONCE {
             return Ok(removed);
@@ -71,10 +84,10 @@ async fn exhaust<W: Work<Output = usize, Refusal: Reason>>(
 }
 
 /// Removes jobs that ended in one of these ways so long ago; how many there were.
-async fn purge(writes: &Writes, states: &[State], older_than_ms: u64) -> Result<usize, String> {
+async fn purge(by: By<'_>, states: &[State], older_than_ms: u64) -> Result<usize, String> {
     let mut removed = 0;
     for &state in states {
-        removed += exhaust(writes, |limit| PurgeJobs { state, older_than_ms, limit }).await?;
+        removed += exhaust(by, |limit| PurgeJobs { state, older_than_ms, limit }).await?;
     }
     Ok(removed)
 }

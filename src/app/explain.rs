@@ -1,27 +1,19 @@
 //! What a query asks the databases, and how they answer: for operators and developers.
 
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Failure, embedded, migrate};
+use super::{Failure, embedded, means, migrate};
 use crate::config::Config;
-use crate::data::Databases;
 use crate::data::databases::Settings;
-use crate::data::events::Events;
-use crate::data::fetch::Sources;
 use crate::data::ledger::{Sent, busy};
 use crate::data::plan::{Advice, Plan, advise};
-use crate::data::quota::Quota;
-use crate::data::texts::Texts;
-use crate::data::write::{CountChanges, Writes};
+use crate::data::{Databases, cache};
 use crate::graphql;
-use crate::graphql::budget::Budgets;
-use crate::graphql::execute::admission::Admission;
-use crate::graphql::execute::{Executor, Explained, Means};
-use crate::graphql::persisted::{self, Manifest, Named};
+use crate::graphql::execute::{Executor, Explained};
+use crate::graphql::persisted;
 
 /// What is to be explained.
 #[derive(Clone, Debug)]
@@ -80,7 +72,15 @@ pub async fn explain(config: Config, question: Question) -> Result<Report, Failu
     let databases = Databases::open(&Settings { slow_ms: 0, ..config.database.clone() }).await?;
     databases.declare(migrate::indexes(&config));
     databases.watch(&config.token).await?;
-    let executor = executor(&config, &databases)?;
+    // As for requests, but for what would answer in the place of databases, or could refuse.
+    let config = Config {
+        cache: cache::Settings { off: true, ..config.cache },
+        documents: persisted::Settings::default(),
+        graphql: graphql::context::Settings { budgets: None, ..config.graphql },
+        ..config
+    };
+    let means = means::join(&config, &databases, None)?.means;
+    let executor = Executor::new(means, config.graphql.clone(), &config.subscriptions);
     let explained = executor.explain(&question.query, question.operation, question.variables).await;
     let report = match explained {
         Ok(explained) => report(&databases, explained).await,
@@ -88,24 +88,6 @@ pub async fn explain(config: Config, question: Question) -> Result<Report, Failu
     };
     databases.close().await;
     report
-}
-
-/// What executes queries as they are executed for requests, but for the caches.
-fn executor(config: &Config, databases: &Databases) -> Result<Executor, Failure> {
-    let mut cache = config.cache.clone();
-    cache.off = true;
-    let (sources, _) = Sources::open(databases.clone(), graphql::declarations(), cache, None)?;
-    let texts = Texts::new(None, "", config.graphql.document_cache_bytes);
-    let means = Means {
-        sources,
-        writes: Writes::new(databases.clone(), Arc::new(CountChanges)),
-        events: Events::default(),
-        named: Named::new(&persisted::Settings::default(), Manifest::default(), texts),
-        quota: Quota::new(config.rate.clone(), None, ""),
-        admission: Admission::new(config.admission.clone()),
-        budgets: Budgets::default(),
-    };
-    Ok(Executor::new(means, config.graphql.clone(), &config.subscriptions))
 }
 
 async fn report(databases: &Databases, explained: Explained) -> Result<Report, Failure> {

@@ -8,11 +8,13 @@ use tokio::task::JoinHandle;
 
 use super::reload::{self, Changeable};
 use super::stop::{self, Signals};
+use super::watch::Watch;
 use super::{Failure, embedded, listen, migrate, prefix};
 use crate::config::{Config, Flags};
 use crate::data::Databases;
 use crate::data::cache::Far;
 use crate::data::hints::Hints;
+use crate::data::trace::Choice;
 use crate::data::write::{CountChanges, Writes};
 use crate::http::{self, Sight};
 use crate::jobs::settings::InServer;
@@ -37,7 +39,7 @@ fn writes(config: &Config, databases: &Databases, far: Option<Far>) -> (Writes, 
 /// For a schedule that is none.
 pub(super) fn beside(
     config: &Config,
-    means: (Writes, Mailer),
+    means: (Writes, Mailer, Choice),
     hints: &Hints,
     stopping: &watch::Receiver<bool>,
 ) -> Result<Option<Worker>, Failure> {
@@ -58,8 +60,7 @@ pub(super) fn beside(
 /// # Errors
 /// When a part cannot start: a database that is behind or in use by another process.
 pub async fn work(config: Config, flags: Flags) -> Result<(), Failure> {
-    let filter = telemetry::log(&config.log)?;
-    let metrics = telemetry::metrics()?;
+    let Watch { filter, metrics, traces, collector } = Watch::begin(&config)?;
     let _lock = embedded::Lock::of(&config)?;
     migrate::ensure(&config, false).await?;
     let mailer = Mailer::new(&config.mail, &config.database.data_dir)?;
@@ -84,7 +85,7 @@ pub async fn work(config: Config, flags: Flags) -> Result<(), Failure> {
     reload::on_hangup(flags, config.clone(), Changeable { filter, limits: None })?;
     let probes = probes(&config, sight).await?;
     tokio::spawn(telemetry::upkeep(metrics));
-    let worker = Worker::start(config.jobs.clone(), schedules, (writes, mailer), hints, &stopping);
+    let worker = Worker::start(config.jobs.clone(), schedules, (writes, mailer, traces), hints, &stopping);
     // Nobody sends it anything.
     signals.tell(stop, Duration::ZERO, "jobs in work").await;
     worker.stopped().await;
@@ -92,6 +93,9 @@ pub async fn work(config: Config, flags: Flags) -> Result<(), Failure> {
         let _ = probes.await;
     }
     databases.close().await;
+    if let Some(collector) = collector {
+        collector.stop().await;
+    }
     tracing::info!("stopped");
     Ok(())
 }

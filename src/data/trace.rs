@@ -1,6 +1,6 @@
-//! Traces: what a request did, and when, for whoever collects that (OpenTelemetry).
+//! Traces: what a request or a job did, and when, for whoever collects that (OpenTelemetry).
 //!
-//! Whether a request is traced is decided when it comes. One that is not carries an empty [`Trace`], and costs what it takes
+//! Whether a request is traced is decided when it comes, and for a job when it is begun. One that is not carries an empty [`Trace`], and costs what it takes
 //! to see that: no name, no attribute is made for it. Names and attributes are those of the semantic conventions where there
 //! are such; ours begin with `shoal.`. No value of a client's is in any.
 
@@ -13,7 +13,7 @@ use opentelemetry::{Context, KeyValue, global};
 /// The name under which our spans are known.
 const SCOPE: &str = "shoal";
 
-/// Decides which requests are traced; by default none.
+/// Decides which requests and jobs are traced; by default none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Choice {
     is_on: bool,
@@ -38,6 +38,12 @@ impl Choice {
             _ => fastrand::f64() < self.ratio,
         };
         if is_traced { caller.begin(about()) } else { Span::default() }
+    }
+
+    /// Begins the span of what nobody waits for, such a part of it: the first of a trace of its own.
+    pub fn root(self, about: impl FnOnce() -> About) -> Span {
+        let is_traced = self.is_on && fastrand::f64() < self.ratio;
+        if is_traced { Trace::default().begin(about()) } else { Span::default() }
     }
 }
 

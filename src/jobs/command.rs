@@ -62,7 +62,8 @@ impl Order {
             Self::Cancel(id) => line(&write(writes, CancelJob { id }).await?),
             Self::Purge(days) => {
                 let older_than_ms = u64::from(days) * 86_400_000;
-                let removed = purge(writes, &[State::Done, State::Dead, State::Cancelled], older_than_ms).await?;
+                let removed =
+                    purge(writes.into(), &[State::Done, State::Dead, State::Cancelled], older_than_ms).await?;
                 format!("removed {removed}\n")
             }
         })

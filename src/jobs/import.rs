@@ -5,9 +5,8 @@
 //! products that others change, the job can be kept, and called off.
 
 use bytes::Bytes;
-use entity::job;
 
-use super::handler::{Failure, Means};
+use super::handler::{Failure, Run};
 use super::write;
 use crate::data::bulk;
 use crate::domain::import::products::{Batches, sheet};
@@ -19,16 +18,16 @@ use crate::domain::job::works::Attempt;
 ///
 /// # Errors
 /// With why that failed: what was written until then stays.
-pub(super) async fn products(means: &Means, job: &job::Model, upload: i64) -> Result<Option<String>, Failure> {
-    let Some((total, content)) = write(&means.writes, RecallUpload { upload }).await? else {
+pub(super) async fn products(run: &Run<'_>, upload: i64) -> Result<Option<String>, Failure> {
+    let Some((total, content)) = write(run.by(), RecallUpload { upload }).await? else {
         return Err(Failure::Hopeless("the file was removed".to_owned()));
     };
     let sheet = sheet(Bytes::from(content));
     let mut batches = Batches::of(&sheet).await.map_err(unreadable)?;
-    batches.skip(job.progress).await.map_err(unreadable)?;
-    let mut report = job.report.clone();
+    batches.skip(run.job.progress).await.map_err(unreadable)?;
+    let mut report = run.job.report.clone();
     while let Some(batch) = batches.next().await.map_err(unreadable)? {
-        match write(&means.writes, WriteProducts { attempt: Attempt::of(job), batch, total }).await? {
+        match write(run.by(), WriteProducts { attempt: Attempt::of(run.job), batch, total }).await? {
             Written::Done(so_far) => report = Some(so_far),
             Written::Cancelled => return Err(Failure::Cancelled),
             Written::Lost => return Err(Failure::Again("somebody else runs it".to_owned())),

@@ -6,15 +6,18 @@ use std::time::{Duration, Instant};
 
 use entity::job;
 use metrics::{counter, histogram};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::handler::{self, Failure, Means};
+use super::handler::{self, Failure, Means, Run};
 use super::held::{Ended, Held};
 use super::settle::{self, Settled};
 use super::{Schedules, Settings, write};
 use crate::data::hints::Hints;
+use crate::data::trace::{About, Choice, Trace};
 use crate::data::write::Writes;
 use crate::domain::job::works::{Attempt, Claim, Extend, Fire, Outcome, Rescue};
 use crate::domain::job::{Kind, Task, tries};
@@ -39,6 +42,7 @@ struct Shared {
     /// What it calls itself.
     name: String,
     held: Arc<Held>,
+    traces: Choice,
 }
 
 impl Worker {
@@ -46,17 +50,17 @@ impl Worker {
     pub fn start(
         settings: Settings,
         schedules: Schedules,
-        means: (Writes, Mailer),
+        means: (Writes, Mailer, Choice),
         hints: Hints,
         stopping: &watch::Receiver<bool>,
     ) -> Self {
-        let (writes, mailer) = means;
+        let (writes, mailer, traces) = means;
         let name = format!("{}-{:08x}", std::process::id(), fastrand::u32(..));
         tracing::info!(worker = name, "jobs are run here, mails go to {}", mailer.describe());
         let held = Arc::new(Held::default());
         let (settled, queue) = mpsc::channel(100);
         let settler = tokio::spawn(settle::run(writes.clone(), held.clone(), queue));
-        let shared = Arc::new(Shared { means: Means { writes, mailer, settings }, hints, name, held });
+        let shared = Arc::new(Shared { means: Means { writes, mailer, settings }, hints, name, held, traces });
         let (mut kinds, mut care) = (JoinSet::new(), JoinSet::new());
         for kind in Kind::ALL {
             kinds.spawn(shared.clone().work(kind, settled.clone(), stopping.clone()));
@@ -162,8 +166,9 @@ impl Shared {
     ) {
         let (attempt, tries, start) = (Attempt::of(&job), tries(&job), Instant::now());
         let kind = Kind::named(&job.kind).map_or("unknown", Kind::name);
-        let shared = self.clone();
-        let task = tokio::spawn(async move { shared.outcome(&job).await });
+        let span = self.traces.root(|| described(&job, kind));
+        let (shared, trace) = (self.clone(), span.trace().clone());
+        let task = tokio::spawn(async move { shared.outcome(&job, &trace).await });
         self.held.add(attempt, until, task.abort_handle());
         let outcome = match task.await {
             Ok(outcome) => outcome,
@@ -173,6 +178,7 @@ impl Shared {
                 Some(Ended::Lost) => {
                     tracing::warn!(job = attempt.job, "a job is no longer this worker's");
                     counter!("shoal_jobs_total", "kind" => kind, "outcome" => "lost").increment(1);
+                    span.trace().fail("lost");
                     return self.held.remove(attempt);
                 }
                 // The panic hook has logged it.
@@ -189,18 +195,25 @@ impl Shared {
             Outcome::GivenBack => "given back",
         };
         counter!("shoal_jobs_total", "kind" => kind, "outcome" => name).increment(1);
+        span.trace().note(|| vec![KeyValue::new("shoal.outcome", name)]);
+        if name == "failed" {
+            span.trace().fail(name);
+        }
+        // It is over, even if writing that down has to wait.
+        drop(span);
         histogram!("shoal_job_seconds", "kind" => kind).record(start.elapsed());
         // Fails only when nobody is left to write it down.
         let _ = settled.send(Settled { attempt, outcome, place }).await;
     }
 
-    async fn outcome(&self, job: &job::Model) -> Outcome {
+    async fn outcome(&self, job: &job::Model, trace: &Trace) -> Outcome {
         let (task, kind) = match (Task::of(job), Kind::named(&job.kind)) {
             (Ok(task), Some(kind)) => (task, kind),
             _ => return Outcome::Hopeless("it is of another version".to_owned()),
         };
         let (attempt, tries) = (Attempt::of(job), tries(job));
-        match timeout(Settings::longest(kind), handler::perform(&self.means, job, &task)).await {
+        let run = Run { means: &self.means, job, trace };
+        match timeout(Settings::longest(kind), handler::perform(&run, &task)).await {
             Ok(Ok(report)) => Outcome::Done(report),
             Ok(Err(Failure::Again(error))) => self.failed(attempt, tries, error),
             Ok(Err(Failure::Hopeless(error))) => {
@@ -258,4 +271,17 @@ impl Shared {
             let _ = timeout(self.means.settings.poll(), pending::<()>()).await;
         }
     }
+}
+
+/// What a trace tells of an attempt, by the conventions for messaging: the table is the queue, a kind a destination.
+fn described(job: &job::Model, kind: &'static str) -> About {
+    let attributes = vec![
+        KeyValue::new("messaging.system", "shoal"),
+        KeyValue::new("messaging.operation.name", "process"),
+        KeyValue::new("messaging.operation.type", "process"),
+        KeyValue::new("messaging.destination.name", kind),
+        KeyValue::new("messaging.message.id", job.id.to_string()),
+        KeyValue::new("shoal.attempt", i64::from(job.attempt)),
+    ];
+    About { name: format!("process {kind}").into(), kind: SpanKind::Consumer, attributes }
 }

@@ -1,5 +1,7 @@
 //! What a collector gets to see of a request, of which requests, and of all of them together.
 
+mod spans;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
