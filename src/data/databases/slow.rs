@@ -1,7 +1,7 @@
 //! Statements that take too long: told in the log, counted by operation, and explained once in a while.
 //!
-//! Never tells a value: texts have none, and of what is bound only types are told. What is told is bounded in number, so
-//! that a database that is slow as a whole does not have a log that is its next problem.
+//! Never tells a value: texts have none, and of what is bound only types are told. A database that is slow as a whole does not
+//! have a log that is its next problem: that is bounded for each place in the code, and so is what is remembered and explained here.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -21,8 +21,6 @@ use crate::data::trace::{self, Span};
 
 /// Operations that are counted by their names; all others are one.
 const NAMED: usize = 100;
-/// Lines in a second; the others are only counted.
-const LINES: u32 = 10;
 /// A text is explained once in so long.
 const EXPLAINED_FOR: Duration = Duration::from_secs(3600);
 /// Texts of which it is known when they were explained.
@@ -43,10 +41,6 @@ pub(super) struct Slow {
 #[derive(Default)]
 struct Told {
     operations: HashSet<String>,
-    /// When the second began that is now, the lines in it, and what was left out since the last line.
-    second: Option<Instant>,
-    lines: u32,
-    left_out: u64,
     /// When texts were explained.
     explained: HashMap<u64, Instant>,
 }
@@ -91,20 +85,6 @@ impl Slow {
         }
         state.operations.insert(name.to_owned());
         name
-    }
-
-    /// Whether there may be another line, and how many were left out before it.
-    fn line(&self) -> Option<u64> {
-        let (now, mut state) = (Instant::now(), self.lock());
-        if state.second.is_none_or(|second| now.saturating_duration_since(second) >= Duration::from_secs(1)) {
-            (state.second, state.lines) = (Some(now), 0);
-        }
-        state.lines += 1;
-        if state.lines > LINES {
-            state.left_out += 1;
-            return None;
-        }
-        Some(std::mem::take(&mut state.left_out))
     }
 
     /// Has a statement explained, unless it was lately, or too many wait.
@@ -173,26 +153,23 @@ impl UnderWay<'_> {
         let slow = &databases.shared.slow;
         counter!("shoal_sql_slow_total", "operation" => slow.counted(origin.operation.as_deref()).to_owned())
             .increment(1);
-        if let Some(left_out) = slow.line() {
-            tracing::warn!(
-                operation = origin.operation,
-                path = about.field.as_deref().map(|field| field.path.as_str()),
-                request_id = origin.request_id.as_deref(),
-                trace_id = about.trace.id(),
-                source = about.source,
-                kind = about.kind,
-                keys = about.keys,
-                node = node.name(),
-                lag_ms = databases.lag_of(node),
-                milliseconds = took.as_millis() as u64,
-                waited_ms = waited.as_millis() as u64,
-                rows = self.rows,
-                types = session::types(statement),
-                left_out = (left_out > 0).then_some(left_out),
-                "a slow statement: {}",
-                statement.sql
-            );
-        }
+        tracing::warn!(
+            operation = origin.operation,
+            path = about.field.as_deref().map(|field| field.path.as_str()),
+            request_id = origin.request_id.as_deref(),
+            trace_id = about.trace.id(),
+            source = about.source,
+            kind = about.kind,
+            keys = about.keys,
+            node = node.name(),
+            lag_ms = databases.lag_of(node),
+            milliseconds = took.as_millis() as u64,
+            waited_ms = waited.as_millis() as u64,
+            rows = self.rows,
+            types = session::types(statement),
+            "a slow statement: {}",
+            statement.sql
+        );
         slow.explain(statement);
     }
 }
@@ -229,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lines_and_explanations_are_bounded() {
+    fn names_and_explanations_are_bounded() {
         let slow = Slow::new(200);
         let names: Vec<_> = (0..NAMED + 5).map(|number| format!("Operation{number}")).collect();
         let counted: HashSet<_> = names.iter().map(|name| slow.counted(Some(name))).collect();
@@ -238,10 +215,6 @@ mod tests {
             [slow.counted(Some("Operation7")), slow.counted(Some("new")), slow.counted(None)],
             ["Operation7", "other", "none"]
         );
-        assert_eq!((0..LINES).filter_map(|_| slow.line()).sum::<u64>(), 0);
-        assert_eq!([slow.line(), slow.line()], [None, None]);
-        slow.lock().second = Instant::now().checked_sub(Duration::from_secs(2));
-        assert_eq!(slow.line(), Some(2), "what was left out is told");
 
         let statement =
             |number: usize| Statement::from_string(sea_orm::DbBackend::Postgres, format!("select {number}"));
