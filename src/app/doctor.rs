@@ -27,7 +27,9 @@ pub async fn examine(config: Config, instances: u32) -> Result<Report, Failure> 
     let databases = Databases::open(&config.database).await?;
     let far = Far::open(&config.redis)?;
     let declared = graphql::declarations();
-    let expected = Expected { indexes: migrate::indexes(&config), published: declared.tables(), instances };
+    // Whoever caches nothing follows no log.
+    let feeds = if config.cache.off { 0 } else { instances };
+    let expected = Expected { indexes: migrate::indexes(&config), published: declared.tables(), instances, feeds };
     let mut findings = doctor::examine(&databases, far.as_ref(), &expected).await;
     databases.close().await;
     if pending > 0 {

@@ -6,6 +6,7 @@
 mod clock;
 mod indexes;
 mod redis;
+mod room;
 mod server;
 mod statements;
 
@@ -52,8 +53,9 @@ pub struct Expected {
     pub indexes: Vec<Index>,
     /// Tables of whose changes the log is to tell.
     pub published: Vec<&'static str>,
-    /// How many instances and workers share the databases.
+    /// How many instances and workers share the databases, and how many of them follow the log.
     pub instances: u32,
+    pub feeds: u32,
 }
 
 impl Severity {
@@ -136,12 +138,15 @@ async fn of_server(session: &mut Session, databases: &Databases, expected: &Expe
     let Session { node, connection } = session;
     let settings = databases.settings();
     let mut findings = clock::examine(node, connection).await?;
-    findings.extend(server::of_any(node, connection, settings, expected.instances).await?);
+    let wanted = (settings.connections(node), expected.instances);
+    findings.extend(room::for_connections(node, connection, wanted).await?);
+    findings.extend(server::of_any(node, connection).await?);
     if node != databases.writer_name() {
         findings.extend(server::of_replica(node, connection).await?);
         return Ok(findings);
     }
     let catalogue = Catalogue::read(connection, expected.indexes.clone()).await?;
+    findings.extend(room::for_readers(connection, expected.feeds).await?);
     findings.extend(server::of_primary(connection, &expected.published).await?);
     findings.extend(indexes::of_schema(connection, &catalogue).await?);
     findings.extend(statements::examine(connection, &catalogue, settings.slow_ms).await?);

@@ -4,13 +4,14 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use super::{Finding, Severity, found};
-use crate::data::databases::Settings;
 use crate::data::feed;
 
 /// Of a server whose tables are larger than its memory, so many of a hundred blocks should be found there.
 const HIT_RATE: f64 = 0.95;
 /// Fewer reads say nothing.
 const READS: i64 = 100_000;
+/// A replica should wait for so many milliseconds before it gives up a query.
+const PATIENCE: i64 = 60_000;
 
 const SLOTS: &str = "
     select case when wal_status in ('unreserved', 'lost') or pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) > 1 << 30
@@ -45,7 +46,8 @@ const VACUUM: &str = "
 
 const CONFLICTS: &str = "
     select confl_snapshot + confl_lock + confl_bufferpin + confl_deadlock as conflicts,
-        current_setting('hot_standby_feedback') as feedback, current_setting('max_standby_streaming_delay') as delay
+        current_setting('hot_standby_feedback')::bool as feedback,
+        (select setting::bigint from pg_settings where name = 'max_standby_streaming_delay') as delay
     from pg_stat_database_conflicts where datname = current_database()";
 
 const MEMORY: &str = "
@@ -53,27 +55,11 @@ const MEMORY: &str = "
         blks_hit as hit, blks_read as read
     from pg_stat_database where datname = current_database()";
 
-const CONNECTIONS: &str = "
-    select (sum(setting::bigint) filter (where name = 'max_connections'))::bigint as most,
-        (sum(setting::bigint) filter (where name ~ '^(superuser_)?reserved_connections$'))::bigint as kept
-    from pg_settings";
-
 /// What is asked of a primary and of replicas.
-pub(super) async fn of_any(
-    node: &str,
-    connection: &mut PgConnection,
-    settings: &Settings,
-    instances: u32,
-) -> Result<Vec<Finding>, sqlx::Error> {
-    let row = sqlx::query(CONNECTIONS).fetch_one(&mut *connection).await?;
-    let allowed = row.try_get::<Option<i64>, _>("most")?.unwrap_or_default()
-        - row.try_get::<Option<i64>, _>("kept")?.unwrap_or_default();
-    let (needed, instances) = (i64::from(settings.connections(node)), i64::from(instances.max(1)));
-    let mut findings: Vec<_> = judge_connections(node, needed, instances, allowed).into_iter().collect();
-    let row = sqlx::query(MEMORY).fetch_one(&mut *connection).await?;
+pub(super) async fn of_any(node: &str, connection: &mut PgConnection) -> Result<Option<Finding>, sqlx::Error> {
+    let row = sqlx::query(MEMORY).fetch_one(connection).await?;
     let memory = ["buffers", "size", "hit", "read"].map(|column| row.try_get::<i64, _>(column).unwrap_or_default());
-    findings.extend(judge_memory(node, memory));
-    Ok(findings)
+    Ok(judge_memory(node, memory))
 }
 
 pub(super) async fn of_primary(connection: &mut PgConnection, published: &[&str]) -> Result<Vec<Finding>, sqlx::Error> {
@@ -107,19 +93,7 @@ pub(super) async fn of_primary(connection: &mut PgConnection, published: &[&str]
 pub(super) async fn of_replica(node: &str, connection: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
     let Some(row) = sqlx::query(CONFLICTS).fetch_optional(connection).await? else { return Ok(Vec::new()) };
     let conflicts: i64 = row.try_get("conflicts")?;
-    let (feedback, delay): (String, String) = (row.try_get("feedback")?, row.try_get("delay")?);
-    Ok(judge_conflicts(node, conflicts, &feedback, &delay).into_iter().collect())
-}
-
-fn judge_connections(node: &str, needed: i64, instances: i64, allowed: i64) -> Option<Finding> {
-    let all = needed * instances;
-    let evidence = format!("{instances} × {needed} connections may be opened to it, and it takes {allowed}");
-    let mend = format!(
-        "alter system set max_connections = {}; -- then restart it; or set database.pool.size to less",
-        (all + all / 4 + 10).max(100)
-    );
-    let severity = if all > allowed { Severity::Error } else { Severity::Warning };
-    (all * 10 > allowed * 9).then(|| Finding::new(severity, "max_connections", node, evidence, mend))
+    Ok(judge_conflicts(node, conflicts, row.try_get("feedback")?, row.try_get("delay")?).into_iter().collect())
 }
 
 fn judge_memory(node: &str, [buffers, size, hit, read]: [i64; 4]) -> Option<Finding> {
@@ -139,15 +113,20 @@ fn judge_memory(node: &str, [buffers, size, hit, read]: [i64; 4]) -> Option<Find
     is_small.then(|| Finding::new(Severity::Warning, "shared_buffers", node, evidence, mend))
 }
 
-fn judge_conflicts(node: &str, conflicts: i64, feedback: &str, delay: &str) -> Option<Finding> {
+/// Of so many milliseconds; less than 0 is for ever. Where both are as they should be nothing is left to be set: the metrics tell.
+fn judge_conflicts(node: &str, conflicts: i64, has_feedback: bool, delay: i64) -> Option<Finding> {
+    let mend = match has_feedback {
+        false => "alter system set hot_standby_feedback = on; select pg_reload_conf(); -- on the replica",
+        true if (0..PATIENCE).contains(&delay) => {
+            "alter system set max_standby_streaming_delay = '60s'; select pg_reload_conf(); -- on the replica"
+        }
+        true => return None,
+    };
+    let feedback = if has_feedback { "on" } else { "off" };
     let evidence = format!(
         "{conflicts} queries were given up for what it had to replay (hot_standby_feedback {feedback}, \
-         max_standby_streaming_delay {delay})"
+         max_standby_streaming_delay {delay} ms)"
     );
-    let mend = match feedback {
-        "on" => "alter system set max_standby_streaming_delay = '60s'; select pg_reload_conf();",
-        _ => "alter system set hot_standby_feedback = on; select pg_reload_conf(); -- on the replica",
-    };
     (conflicts > 0).then(|| Finding::new(Severity::Warning, "conflicts", node, evidence, mend))
 }
 
@@ -159,12 +138,6 @@ mod tests {
     fn servers_are_judged_by_what_they_are_asked_for() {
         const MIB: i64 = 1 << 20;
         let severity = |found: Option<Finding>| found.map(|found| found.severity);
-        assert_eq!(severity(judge_connections("primary", 20, 4, 97)), None);
-        assert_eq!(severity(judge_connections("primary", 23, 4, 97)), Some(Severity::Warning));
-        let found = judge_connections("primary", 50, 2, 97).unwrap();
-        assert_eq!(found.severity, Severity::Error);
-        assert!(found.mend.starts_with("alter system set max_connections = 135;"), "{}", found.mend);
-
         let memory =
             |buffers, size, hit, read| severity(judge_memory("primary", [buffers * MIB, size * MIB, hit, read]));
         assert_eq!(memory(128, 1000, 900_000, 100_000), Some(Severity::Warning));
@@ -173,8 +146,12 @@ mod tests {
         assert_eq!(memory(128, 1000, 9, 90), None, "too early to tell");
         assert_eq!(memory(128, 1000, 0, 0), None);
 
-        assert_eq!(judge_conflicts("replica-1", 0, "off", "30s"), None);
-        assert!(judge_conflicts("replica-1", 3, "off", "30s").unwrap().mend.contains("hot_standby_feedback = on"));
-        assert!(judge_conflicts("replica-1", 3, "on", "30s").unwrap().mend.contains("max_standby_streaming_delay"));
+        let mend = |conflicts, has_feedback, delay| {
+            judge_conflicts("replica-1", conflicts, has_feedback, delay).map(|found| found.mend)
+        };
+        assert_eq!(mend(0, false, 30_000), None);
+        assert!(mend(3, false, 30_000).unwrap().contains("hot_standby_feedback = on"));
+        assert!(mend(3, true, 30_000).unwrap().contains("max_standby_streaming_delay = '60s'"));
+        assert_eq!([mend(3, true, 60_000), mend(3, true, -1)], [None, None], "nothing is left to be set");
     }
 }

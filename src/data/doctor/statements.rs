@@ -15,7 +15,7 @@ const SLOW: u64 = 200;
 const MOST: usize = 10;
 
 const SLOWEST: &str = "
-    select query, calls, mean_exec_time as mean, max_exec_time as max from pg_stat_statements(true)
+    select queryid, query, calls, mean_exec_time as mean, max_exec_time as max from pg_stat_statements(true)
     where dbid = (select oid from pg_database where datname = current_database())
         and calls >= $1 and mean_exec_time >= $2
         and query not ilike 'copy%' and query !~* '\\mpg_(catalog|class|constraint|control|current|get|index|is|last|stat)'
@@ -25,7 +25,8 @@ const SCANNED: &str = "
     select 'warning' as severity, relname::text as subject,
         format('it was scanned %s times, for %s rows each, of %s that it has', seq_scan, seq_tup_read / seq_scan, n_live_tup)
             as evidence,
-        'shoal explain, with the operations that the log of slow statements names' as mend
+        format('shoal explain, with the operations that the log of slow statements names; and then, to look anew:%s'
+            'select pg_stat_reset_single_table_counters(%L::regclass);', chr(10), relid::regclass) as mend
     from pg_stat_user_tables
     where n_live_tup > 10000 and seq_scan > 100 and seq_tup_read / seq_scan > n_live_tup / 2";
 
@@ -61,8 +62,11 @@ pub(super) async fn examine(
         });
         let mend = match lacks {
             Some(index) => index.command(),
-            None => "shoal explain, with an operation that the log of slow statements names".to_owned(),
+            None => "shoal explain, with an operation that the log of slow statements names; and then:".to_owned(),
         };
+        let forget =
+            format!("select pg_stat_statements_reset(0, 0, {}); -- to look anew", row.try_get::<i64, _>("queryid")?);
+        let mend = format!("{mend}\n{forget}");
         let subject: String = query.split_whitespace().collect::<Vec<_>>().join(" ");
         findings.push(Finding::new(Severity::Warning, "statements", subject, evidence, mend));
     }

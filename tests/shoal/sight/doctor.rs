@@ -1,6 +1,10 @@
 //! `shoal doctor` on servers of its own: silent while all is well, then one thing after the other is planted, found, and
 //! mended by the very command that the finding names.
 
+mod replicas;
+mod restarts;
+mod usage;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -42,14 +46,25 @@ async fn only(cluster: &Cluster, expected: &[(&str, &str, &str)]) -> Vec<Value> 
 
 /// Does what findings say, a statement after the other, as in psql.
 async fn mend(cluster: &Cluster, findings: &[Value]) {
-    for finding in findings {
-        for line in finding["mend"].as_str().unwrap().lines() {
-            let statements = line.split("--").next().unwrap();
-            for statement in statements.split(';').filter(|statement| !statement.trim().is_empty()) {
-                cluster.database.execute(statement).await;
-            }
-        }
+    for statement in findings.iter().flat_map(statements) {
+        cluster.database.execute(&statement).await;
     }
+}
+
+/// The statements that mend it. Lines that begin with the name of a program are not for psql.
+fn statements(finding: &Value) -> Vec<String> {
+    let lines = finding["mend"].as_str().unwrap().lines().filter(|line| !line.starts_with("shoal "));
+    let statements = lines.flat_map(|line| line.split("--").next().unwrap().split(';'));
+    statements.map(|statement| statement.trim().to_owned()).filter(|statement| !statement.is_empty()).collect()
+}
+
+/// Runs the command of redis-cli that mends it.
+fn mend_redis(cluster: &Cluster, finding: &Value) {
+    let words: Vec<_> = finding["mend"].as_str().unwrap().split(' ').collect();
+    assert_eq!(words[0], "redis-cli");
+    let port = cluster.stack.redis.port().unwrap().to_string();
+    let output = std::process::Command::new(words[0]).args(["-p", &port]).args(&words[1..]).output().unwrap();
+    assert_eq!(output.stdout, b"OK\n", "{output:?}");
 }
 
 #[tokio::test]
@@ -115,8 +130,8 @@ async fn what_is_planted_is_found_and_mended_by_what_is_said() {
     for _ in 0..5 {
         database.execute("select pg_sleep(0.3)").await;
     }
-    only(&cluster, &[("warning", "statements", "select pg_sleep($1)")]).await;
-    database.execute("select pg_stat_statements_reset()").await;
+    let found = only(&cluster, &[("warning", "statements", "select pg_sleep($1)")]).await;
+    mend(&cluster, &found).await;
     only(&cluster, &[]).await;
 }
 
@@ -139,12 +154,11 @@ async fn what_settings_ask_of_servers_is_held_against_what_they_are() {
     };
     set("maxmemory-policy", "noeviction");
     let found = only(&cluster, &[("error", "redis", "redis")]).await;
-    assert_eq!(found[0]["mend"], "redis-cli config set maxmemory-policy allkeys-lfu");
-    set("maxmemory-policy", "allkeys-lfu");
+    mend_redis(&cluster, &found[0]);
+    only(&cluster, &[]).await;
     set("maxmemory", "0");
     let found = only(&cluster, &[("warning", "redis", "redis")]).await;
-    assert!(found[0]["mend"].as_str().unwrap().starts_with("redis-cli config set maxmemory "), "{found:?}");
-    set("maxmemory", "256mb");
+    mend_redis(&cluster, &found[0]);
     only(&cluster, &[]).await;
 
     // What does not answer.
