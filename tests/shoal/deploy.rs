@@ -1,7 +1,7 @@
 //! What is in deploy/: it is well-formed, asks for metrics that there are, and runs commands that work, outside of any container.
 
 mod commands;
-mod metrics;
+pub mod metrics;
 
 use std::path::{Path, PathBuf};
 

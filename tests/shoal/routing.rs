@@ -217,6 +217,7 @@ async fn with_all_replicas_gone_writes_go_on_and_reads_are_bounded() {
     .await;
     assert!(refused.iter().flatten().all(|seconds| seconds == "1"));
     assert!((1..16).contains(&refused.iter().flatten().count()), "{refused:?}");
+    assert!(app.metric("shoal_reads_refused_total", "").await > 0.0);
 }
 
 /// A promoted replica is none; a primary that is lost is not waited for; another in its place is found by itself.

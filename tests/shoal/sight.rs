@@ -3,6 +3,8 @@
 
 mod budgets;
 mod doctor;
+mod health;
+mod metrics;
 
 use std::sync::Arc;
 

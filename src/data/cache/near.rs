@@ -118,6 +118,8 @@ impl Near {
 
     /// Bytes that are kept, by the estimate that bounds them, and entries.
     pub fn usage(&self) -> (u64, u64) {
+        // What was put there a moment ago counts.
+        self.held.run_pending_tasks();
         (self.held.weighted_size(), self.held.entry_count())
     }
 }

@@ -183,6 +183,7 @@ async fn a_comparison_with_the_primary_finds_what_is_wrong() {
         there.metric("shoal_cache_audit_mismatch_total", "users").await > 0.0
     })
     .await;
+    assert!(there.metric("shoal_cache_audits_total", "outcome=\"changed\"").await > 0.0);
     eventually("it to be in the log", async || there.log().contains("a cached value is not what the primary has"))
         .await;
 }

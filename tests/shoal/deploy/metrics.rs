@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{text, yaml};
 
 /// Each metric that is described, and whether it is a histogram.
-fn described() -> BTreeMap<String, bool> {
+pub fn described() -> BTreeMap<String, bool> {
     let source = include_str!("../../../src/telemetry.rs");
     let described = source.split("describe_").skip(1).filter_map(|rest| {
         let (kind, rest) = rest.split_once("!(")?;

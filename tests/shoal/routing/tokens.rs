@@ -43,10 +43,9 @@ async fn a_token_that_is_none_is_replaced(backend: Backend) {
         let new = answer.token.unwrap_or_else(|| panic!("no other for {bad}"));
         assert_eq!(app.ask_as(Some(&new), &read, &[]).await.token, None, "the new one is good");
     }
-    let metrics = app.get("/metrics").await.text().await.unwrap();
-    for outcome in ["honoured", "not_ours"] {
-        assert!(metrics.contains(&format!("shoal_tokens_total{{outcome=\"{outcome}\"}}")), "{metrics}");
-    }
+    // Seven that were none, and as many that were given for them.
+    assert_eq!(app.metric("shoal_tokens_total", "outcome=\"not_ours\"").await, 7.0);
+    assert_eq!(app.metric("shoal_tokens_total", "outcome=\"honoured\"").await, 7.0);
     assert!(!app.log().contains(&ours) && !app.log().contains(&forged));
 }
 
