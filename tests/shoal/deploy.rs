@@ -2,6 +2,7 @@
 
 mod commands;
 pub mod metrics;
+mod runbook;
 
 use std::path::{Path, PathBuf};
 
