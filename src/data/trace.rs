@@ -1,8 +1,8 @@
 //! Traces: what a request or a job did, and when, for whoever collects that (OpenTelemetry).
 //!
-//! Whether a request is traced is decided when it comes, and for a job when it is begun. One that is not carries an empty [`Trace`], and costs what it takes
-//! to see that: no name, no attribute is made for it. Names and attributes are those of the semantic conventions where there
-//! are such; ours begin with `shoal.`. No value of a client's is in any.
+//! Whether a request is traced is decided when it comes, and for a job when it is begun. One that is not carries an empty
+//! [`Trace`], and costs what it takes to see that: no name, no attribute is made for it. Names and attributes are those of the
+//! semantic conventions where there are such; ours begin with `shoal.`. No value of a client's is in any.
 
 use std::borrow::Cow;
 

@@ -62,11 +62,12 @@ pub(super) async fn examine(
         });
         let mend = match lacks {
             Some(index) => index.command(),
-            None => "shoal explain, with an operation that the log of slow statements names; and then:".to_owned(),
+            None => "shoal explain, with an operation that the log of slow statements names".to_owned(),
         };
-        let forget =
-            format!("select pg_stat_statements_reset(0, 0, {}); -- to look anew", row.try_get::<i64, _>("queryid")?);
-        let mend = format!("{mend}\n{forget}");
+        // Of others' statements some roles are not told even that.
+        let forget = row.try_get::<Option<i64>, _>("queryid")?;
+        let forget = forget.map(|id| format!("\nselect pg_stat_statements_reset(0, 0, {id}); -- to look anew"));
+        let mend = mend + &forget.unwrap_or_default();
         let subject: String = query.split_whitespace().collect::<Vec<_>>().join(" ");
         findings.push(Finding::new(Severity::Warning, "statements", subject, evidence, mend));
     }
