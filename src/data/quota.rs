@@ -63,11 +63,18 @@ pub struct Quota {
 /// How much there is, and what this instance knows of the buckets of that size.
 struct Rules {
     settings: Settings,
-    known: Cache<IpAddr, Arc<Mutex<Bucket>>>,
+    known: Cache<IpAddr, Arc<Bucket>>,
 }
 
-/// What an instance knows of a client's bucket.
+/// What an instance has of a client's bucket.
 struct Bucket {
+    state: Mutex<State>,
+    /// Held by whoever takes more out of the shared one.
+    asking: tokio::sync::Mutex<()>,
+}
+
+/// What it knows of it.
+struct State {
     /// What was taken out of the shared one, and is not spent.
     taken: u64,
     /// Until when there is less than so much in it: until then nobody needs to ask.
@@ -111,12 +118,21 @@ impl Quota {
         let client = network(client);
         let bucket = rules.known.get_with(client, || {
             let own = Own { left: burst as f64, at: Instant::now() };
-            Arc::new(Mutex::new(Bucket { taken: 0, empty: None, own }))
+            let state = Mutex::new(State { taken: 0, empty: None, own });
+            Arc::new(Bucket { state, asking: tokio::sync::Mutex::default() })
         });
-        let missing = lock(&bucket).spend(price)?;
-        if missing == 0 {
+        if lock(&bucket.state).spend(price)? {
             return Ok(());
         }
+        // One at a time: each takes more than it needs, and many at once would find nothing left of what is theirs.
+        let _asking = bucket.asking.lock().await;
+        let missing = {
+            let mut state = lock(&bucket.state);
+            if state.spend(price)? {
+                return Ok(());
+            }
+            price - state.taken
+        };
         let answer = match &self.far {
             Some(far) => {
                 let want = missing.saturating_add(burst / PARTS);
@@ -125,23 +141,26 @@ impl Quota {
             }
             None => None,
         };
-        let mut bucket = lock(&bucket);
+        let mut state = lock(&bucket.state);
         let (taken, wait) = match answer.as_deref() {
             Some([taken, wait]) => {
                 (u64::try_from(*taken).unwrap_or_default(), u64::try_from(*wait).unwrap_or_default())
             }
-            _ => bucket.own.take(missing, burst, per_second),
+            _ => state.own.take(missing, burst, per_second),
         };
-        let has = taken + (price - missing);
-        if has < price {
+        state.taken += taken;
+        match state.taken.checked_sub(price) {
+            Some(rest) => {
+                state.taken = rest;
+                Ok(())
+            }
             // The next may need less.
-            bucket.taken += has;
-            let wait = Duration::from_millis(wait.max(1));
-            bucket.empty = Some((missing, Instant::now() + wait));
-            return Err(refused(wait));
+            None => {
+                let wait = Duration::from_millis(wait.max(1));
+                state.empty = Some((price - state.taken, Instant::now() + wait));
+                Err(refused(wait))
+            }
         }
-        bucket.taken += has - price;
-        Ok(())
     }
 }
 
@@ -154,21 +173,21 @@ impl Rules {
     }
 }
 
-impl Bucket {
-    /// Spends what was taken before; what is missing.
+impl State {
+    /// Spends what was taken before; whether that was enough.
     ///
     /// # Errors
     /// When it is known that the bucket does not have what is missing.
-    fn spend(&mut self, price: u64) -> Result<u64, Duration> {
-        let missing = price.saturating_sub(self.taken);
-        if let Some((need, until)) = self.empty
-            && missing >= need
-            && let Some(wait) = until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())
-        {
-            return Err(refused(wait));
+    fn spend(&mut self, price: u64) -> Result<bool, Duration> {
+        if let Some(rest) = self.taken.checked_sub(price) {
+            self.taken = rest;
+            return Ok(true);
         }
-        self.taken = self.taken.saturating_sub(price);
-        Ok(missing)
+        let empty = self.empty.filter(|(need, _)| price - self.taken >= *need);
+        match empty.and_then(|(_, until)| until.checked_duration_since(Instant::now())) {
+            Some(wait) if !wait.is_zero() => Err(refused(wait)),
+            _ => Ok(false),
+        }
     }
 }
 
@@ -200,8 +219,8 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-fn lock(bucket: &Mutex<Bucket>) -> MutexGuard<'_, Bucket> {
-    bucket.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
