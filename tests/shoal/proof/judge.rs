@@ -119,11 +119,8 @@ fn look(
     register: &Register,
     value: &Value,
 ) -> Option<Violation> {
-    let versions = match register.counted() {
-        Some(list) => history.versions(&list).into_owned(),
-        None => history.versions(register).into_owned(),
-    };
-    let versions = &*versions;
+    let list = register.counted();
+    let versions = &*history.versions(list.as_ref().unwrap_or(register));
     let last = versions.iter().rposition(|version| version.after <= read.returned).unwrap_or_default();
     let by_token = done.map_or(0, |(_, position)| latest(versions, |version| version.position <= position));
     let is_old = |version: &Version| version.by + history.bound < read.invoked || version.position == 0;

@@ -15,10 +15,9 @@ use super::history::{Broken, Clock, History};
 use super::judge::{Verdict, judge};
 use super::log::Log;
 use super::rig::{BOUND_MS, Rig};
-use super::run::{compare, path};
+use super::run::{compare, follow, path};
 use super::shapes::Shape;
 
-const LOOK: Duration = Duration::from_millis(20);
 /// So many users are renamed right before the primary dies.
 const LOST_USERS: i64 = 6;
 
@@ -61,7 +60,7 @@ pub async fn fail_over(rig: &Rig, seed: u64, clients: usize) -> Failover {
         let (log, world) = Log::begin(&rig.cluster.stack.replicas[0], rig.database.name(), clock).await;
         let begun = clock.now();
         rig.fail_over();
-        let reading = follow(log, &quiet);
+        let reading = follow(rig, log, clock, &quiet);
         let stopping = async {
             tokio::time::sleep(4 * bound).await;
             rig.is_well().await;
@@ -118,16 +117,5 @@ async fn touch(rig: &Rig, duration: Duration) {
             let sent = http.post(instance.url()).json(&Shape::UserName(user).body()).send();
             let _ = tokio::time::timeout(Duration::from_secs(1), sent).await;
         }
-    }
-}
-
-async fn follow(mut log: Log, quiet: &AtomicBool) -> Log {
-    loop {
-        let is_last = quiet.load(Ordering::Relaxed);
-        log.read().await.unwrap();
-        if is_last {
-            return log;
-        }
-        tokio::time::sleep(LOOK).await;
     }
 }

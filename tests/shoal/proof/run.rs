@@ -1,5 +1,6 @@
 //! One run: everybody at work, something breaks, and when all is quiet what is left is compared.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -150,7 +151,7 @@ async fn tiers(rig: &Rig) -> (f64, f64) {
 }
 
 /// Reads the log until all is quiet, and once more.
-async fn follow(rig: &Rig, mut log: Log, clock: Clock, quiet: &AtomicBool) -> Log {
+pub async fn follow(rig: &Rig, mut log: Log, clock: Clock, quiet: &AtomicBool) -> Log {
     loop {
         let is_last = quiet.load(Ordering::Relaxed);
         if log.read().await.is_err() {
@@ -172,10 +173,7 @@ async fn follow(rig: &Rig, mut log: Log, clock: Clock, quiet: &AtomicBool) -> Lo
 pub async fn compare(rig: &Rig, world: &World, clock: Clock) -> Vec<Violation> {
     rig.is_well().await;
     let (registers, http) = (world.registers(), reqwest::Client::new());
-    let mut shapes = Shape::all();
-    let extra = registers.keys().map(Shape::of).filter(|shape| !shapes.contains(shape)).collect::<Vec<_>>();
-    shapes.extend(extra);
-    shapes.dedup();
+    let shapes: HashSet<_> = Shape::all().into_iter().chain(registers.keys().map(Shape::of)).collect();
     let mut violations = Vec::new();
     for (number, instance) in rig.instances.iter().enumerate() {
         for shape in &shapes {
