@@ -222,7 +222,7 @@ impl Fetcher {
                 self.sources.flights.join(&self.sources, (&self.needs, field), asked, missing).await
             } else {
                 let load = Load { sources: &self.sources, needs: &self.needs, source, field };
-                Landed::of(load.run(&missing, Some(asked), load::Keep::Nowhere).await)
+                Landed::of(asked, load.run(&missing, Some(asked), load::Keep::Nowhere).await)
             };
             joined = landed.joined;
             self.recorder.read(source, &asked.view.history, landed.stamp, slots, landed.values.values());
@@ -242,10 +242,10 @@ impl Fetcher {
         self.record(source, keys.len(), tally, sent.as_ref(), start);
         let again = source.restore(self, &asked.view, had, &mut values).await?;
         if !again.is_empty() {
-            // What was kept of the list and what was kept of its rows are of two states.
+            // A list and its rows are of two states.
             let start = Instant::now();
             let load = Load { sources: &self.sources, needs: &self.needs, source, field };
-            let loaded = load.run(&again, Some(asked), load::Keep::Everywhere).await;
+            let loaded = load.run(&again, Some(&asked.knowing_nothing()), load::Keep::Everywhere).await;
             self.record(source, again.len(), Tally::default(), Some(&loaded.sent), start);
             let read = loaded.found.iter().flat_map(HashMap::values);
             self.recorder.read(source, &asked.view.history, loaded.stamp, Vec::new(), read);

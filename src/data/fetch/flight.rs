@@ -52,13 +52,13 @@ struct Landing<S: Cached> {
 
 /// What a batch got.
 pub(super) struct Landed<S: Cached> {
-    /// As it was kept.
+    /// As it was kept, or as it was read where that is not known to show all that it must.
     pub had: Vec<Had<S>>,
     /// How many keys the far tier served; some of them it may have without a value.
     pub far: usize,
     /// How many keys others were loading already.
     pub joined: usize,
-    /// As it was read; a key without a value was not found.
+    /// As it was read, and may be shown; a key that is in neither was not found.
     pub values: HashMap<S::Key, S::Value>,
     /// What all of it shows; none where that is not known.
     pub stamp: Option<Position>,
@@ -84,27 +84,13 @@ impl Flights {
         asked: &Asked<S>,
         keys: Vec<S::Key>,
     ) -> Landed<S> {
-        let mut landed = Landed {
-            had: Vec::new(),
-            far: 0,
-            joined: 0,
-            values: HashMap::new(),
-            stamp: Some(Position(u64::MAX)),
-            sent: None,
-            failed: None,
-        };
+        let mut landed = Landed::nothing();
         // What others brought may not do for all who joined them, or nothing came of it: those go together once more.
         let again = self.together(sources, by, asked, keys, &mut landed).await;
         let alone = self.together(sources, by, asked, again, &mut landed).await;
         if !alone.is_empty() && landed.failed.is_none() {
             let load = Load { sources, needs: by.0, source: &asked.source, field: by.1 };
-            let loaded = load.run(&alone, Some(asked), Keep::Near).await;
-            landed.shows(loaded.stamp);
-            landed.sent(&loaded.sent);
-            match loaded.found {
-                Ok(found) => landed.values.extend(found),
-                Err(error) => landed.failed = Some(error),
-            }
+            landed.takes_all(asked, load.run(&alone, Some(asked), Keep::Near).await);
         }
         landed
     }
@@ -128,7 +114,7 @@ impl Flights {
         if let Some(((_, keys), landing)) = own.and_then(|own| Some((own, landings.next()?))) {
             for key in keys {
                 landing.audit(sources, asked, &key);
-                landed.take(&landing, key);
+                landed.take(asked, &landing, key, true);
             }
             if let Some(loaded) = &landing.loaded {
                 landed.sent(&loaded.sent);
@@ -143,7 +129,7 @@ impl Flights {
             for (key, was_before) in joined.keys {
                 if landing.serves(asked, &key, was_before) {
                     landing.audit(sources, asked, &key);
-                    landed.take(&landing, key);
+                    landed.take(asked, &landing, key, was_before);
                 } else {
                     again.push(key);
                 }
@@ -248,26 +234,31 @@ impl<S: Cached> Landing<S> {
             return passes(*stamp);
         }
         let Some(loaded) = self.loaded.as_ref().filter(|loaded| loaded.found.is_ok()) else { return false };
-        let is_primary = loaded.sent.read.stamp.is_none();
-        match loaded.stamp {
-            // What the primary was asked after somebody had asked for it shows whatever they had seen.
-            _ if was_before && is_primary => true,
-            // What a replica had to show was settled after that, so it passed all fences as they were then.
-            Some(stamp) if was_before && stamp >= asked.view.demand.position() => true,
-            Some(stamp) => passes(stamp),
-            None => false,
-        }
+        loaded.shows_enough(asked, was_before) || loaded.stamp.is_some_and(passes)
     }
 }
 
 impl<S: Cached> Landed<S> {
+    fn nothing() -> Self {
+        let stamp = Some(Position(u64::MAX));
+        Self { had: Vec::new(), far: 0, joined: 0, values: HashMap::new(), stamp, sent: None, failed: None }
+    }
+
     /// What came of a statement for this batch alone.
-    pub fn of(Loaded { sent, stamp, found }: Loaded<S>) -> Self {
-        let (values, failed) = match found {
-            Ok(values) => (values, None),
-            Err(error) => (HashMap::new(), Some(error)),
-        };
-        Self { had: Vec::new(), far: 0, joined: 0, values, stamp, sent: Some(sent), failed }
+    pub fn of(asked: &Asked<S>, loaded: Loaded<S>) -> Self {
+        let mut landed = Self::nothing();
+        landed.takes_all(asked, loaded);
+        landed
+    }
+
+    fn takes_all(&mut self, asked: &Asked<S>, loaded: Loaded<S>) {
+        self.shows(loaded.stamp);
+        self.sent(&loaded.sent);
+        let enough = loaded.shows_enough(asked, true);
+        match loaded.found {
+            Ok(found) => found.into_iter().for_each(|(key, value)| self.read(asked, (key, value), loaded.stamp, enough)),
+            Err(error) => self.failed = Some(error),
+        }
     }
 
     /// Something went into it that shows this much.
@@ -281,18 +272,28 @@ impl<S: Cached> Landed<S> {
         self.sent = Some(sent.after(before.as_ref()));
     }
 
-    fn take(&mut self, landing: &Landing<S>, key: S::Key) {
+    fn take(&mut self, asked: &Asked<S>, landing: &Landing<S>, key: S::Key, was_before: bool) {
         if let Some((stamp, value)) = landing.kept.get(&key) {
             self.shows(Some(*stamp));
             self.far += 1;
             self.had.extend(value.clone().map(|kept| Had { key, stamp: *stamp, kept }));
             return;
         }
-        self.shows(landing.loaded.as_ref().and_then(|loaded| loaded.stamp));
-        if let Some(Ok(found)) = landing.loaded.as_ref().map(|loaded| &loaded.found)
+        let Some(loaded) = &landing.loaded else { return };
+        self.shows(loaded.stamp);
+        if let Ok(found) = &loaded.found
             && let Some(value) = found.get(&key)
         {
-            self.values.insert(key, value.clone());
+            self.read(asked, (key, value.clone()), loaded.stamp, loaded.shows_enough(asked, was_before));
+        }
+    }
+
+    /// What does not show enough by itself is looked at like what was kept: of a list the fences say that it is as it was,
+    /// and not that its rows are.
+    fn read(&mut self, asked: &Asked<S>, (key, value): (S::Key, S::Value), stamp: Option<Position>, enough: bool) {
+        match stamp.filter(|_| !enough) {
+            Some(stamp) => self.had.push(Had { key, stamp, kept: asked.source.keep(&value) }),
+            None => drop(self.values.insert(key, value)),
         }
     }
 }

@@ -43,6 +43,13 @@ impl<S: Cached> Asked<S> {
         Some(Self { source: source.clone(), view, cache: cache.clone(), space })
     }
 
+    /// The same of whoever knows nothing of what has changed: what is read must show by itself all that is asked.
+    pub fn knowing_nothing(&self) -> Self {
+        let mut asked = self.clone();
+        asked.view.told = Position::default();
+        asked
+    }
+
     pub fn place(&self, key: &S::Key) -> Place {
         Place { space: self.space, key: self.source.scalar(key) }
     }
@@ -197,6 +204,16 @@ impl<S: Cached> Load<'_, S> {
             fill.finish();
         }
         Loaded { sent: Sent { read, rows: count }, stamp, found }
+    }
+}
+
+impl<S: Cached> Loaded<S> {
+    /// Whether it shows, with all that came along, whatever a request must be shown that had asked before it was sent, or
+    /// that asks now.
+    pub fn shows_enough(&self, asked: &Asked<S>, was_before: bool) -> bool {
+        // What the primary was asked after somebody had asked for it shows whatever they had seen.
+        let is_primary = self.sent.read.stamp.is_none();
+        (is_primary && was_before) || self.stamp.is_some_and(|stamp| stamp >= asked.view.demand.position())
     }
 }
 
