@@ -29,6 +29,8 @@ pub enum Mutant {
     OldKeyForgotten,
     /// A list through a link does not depend on the table that it leads to.
     TableForgotten,
+    /// What comes with a list that was read is shown as it came.
+    RowsForgotten,
 }
 
 #[cfg(feature = "fault-points")]

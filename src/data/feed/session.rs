@@ -43,8 +43,6 @@ pub(super) struct Session<'a> {
 #[derive(Default)]
 struct Pending {
     transactions: Vec<u32>,
-    /// What the fences are to be complete through. They are raised, but a table may have been written anew in silence.
-    commits: Vec<Commit>,
     /// Rows that have changed and are often served, by table.
     dirty: HashMap<&'static str, Vec<Scalar>>,
     events: Batch,
@@ -74,8 +72,8 @@ struct Following<'a> {
     nudged: Instant,
     open: Open,
     pending: Pending,
-    /// The end of the last commit that was told.
-    told: Position,
+    /// Through where everything was told and is visible.
+    passed: Position,
 }
 
 impl<'a> Session<'a> {
@@ -152,7 +150,7 @@ impl<'a> Session<'a> {
             nudged: now,
             open: Open::default(),
             pending: Pending { position: start, ..Pending::default() },
-            told: start,
+            passed: start,
         };
         following.history.advance(start);
         following.tell();
@@ -225,9 +223,7 @@ impl Following<'_> {
             ReplicationEvent::KeepAlive { wal_end, .. } => {
                 // Everything up to here was told: it covers what waits at the barrier. A client's token lies here, too,
                 // and not where its commit ends, if others were writing.
-                let position = Position(wal_end.as_u64());
-                self.pending.commits.push(Commit { previous: self.told, position, touched: Some(Vec::new()) });
-                self.pending.position = self.pending.position.max(position);
+                self.pending.position = self.pending.position.max(Position(wal_end.as_u64()));
             }
             ReplicationEvent::Message { .. } => {}
             ReplicationEvent::StoppedAt { .. } => return Err(Lost::Because("the log was stopped")),
@@ -274,14 +270,11 @@ impl Following<'_> {
         if touched.is_none() {
             counter!("shoal_feed_floor_raises_total", "reason" => "large_or_truncated").increment(1);
         }
-        let touched = touched.map(|slots| slots.into_iter().collect::<Vec<_>>());
-        // At once: too high a fence costs a miss.
-        match &touched {
-            Some(slots) => self.history.fences.raise(slots.iter().copied(), position),
+        // At once, and before it is known to be visible: too high a fence costs a miss.
+        match touched {
+            Some(slots) => self.history.fences.raise(slots, position),
             None => self.history.fences.raise_floor(position),
         }
-        self.pending.commits.push(Commit { previous: self.told, position, touched });
-        self.told = position;
         self.pending.events.commit(position);
         self.pending.transactions.push(transaction);
         self.pending.position = self.pending.position.max(position);
@@ -289,8 +282,7 @@ impl Following<'_> {
 
     /// Lets what was told pass, once the primary shows it: a commit is in the log before it is visible.
     async fn pass(&mut self) -> Result<(), Lost> {
-        if self.pending.position <= self.history.fences.applied() {
-            self.pending.commits.clear();
+        if self.pending.position <= self.passed {
             return Ok(());
         }
         let mut shown = self.side.shows(&self.pending.transactions).await?;
@@ -298,10 +290,10 @@ impl Following<'_> {
             // Among what was committed up to here was what no row was told of.
             self.look().await?;
         }
-        for commit in self.pending.commits.drain(..) {
-            if !self.history.apply(&commit) {
-                counter!("shoal_feed_floor_raises_total", "reason" => "gap").increment(1);
-            }
+        // All fences up to here are raised.
+        let (previous, position) = (self.passed, self.pending.position);
+        if !self.history.apply(&Commit { previous, position, touched: Some(Vec::new()) }) {
+            counter!("shoal_feed_floor_raises_total", "reason" => "gap").increment(1);
         }
         while !shown.all && !mutant::is(Mutant::NoBarrier) {
             counter!("shoal_feed_barrier_waits_total").increment(1);
@@ -312,8 +304,9 @@ impl Following<'_> {
             }
         }
         self.pending.transactions.clear();
-        self.history.advance(self.pending.position);
-        self.client.update_applied_lsn(Lsn::from_u64(self.pending.position.0));
+        self.passed = position;
+        self.history.advance(position);
+        self.client.update_applied_lsn(Lsn::from_u64(position.0));
         self.shared.events.publish(&mut self.pending.events);
         for (table, keys) in self.pending.dirty.drain() {
             // Those that find no room are read when they are asked for.

@@ -256,7 +256,9 @@ impl<S: Cached> Landed<S> {
         self.sent(&loaded.sent);
         let enough = loaded.shows_enough(asked, true);
         match loaded.found {
-            Ok(found) => found.into_iter().for_each(|(key, value)| self.read(asked, (key, value), loaded.stamp, enough)),
+            Ok(found) => {
+                found.into_iter().for_each(|(key, value)| self.read(asked, (key, value), loaded.stamp, enough))
+            }
             Err(error) => self.failed = Some(error),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{BOUND, USER, rename, see, warm};
 use crate::support::cluster::Cluster;
@@ -142,31 +142,55 @@ async fn all_is_told(cluster: &Cluster, app: &TestApp) {
 async fn rows_that_come_with_a_list_are_no_older_than_what_their_client_has_done() {
     let cluster = Cluster::alone().await;
     let (here, there) = (cluster.caching(&BOUND).await, cluster.caching(&BOUND).await);
-    let id = "UHJvZHVjdDox";
-    let ask = format!("{{ product(id: \"{id}\") {{ sku }} posts(first: 1) {{ nodes {{ id }} }} }}");
+    let product = "UHJvZHVjdDox";
+    let ask = format!("{{ product(id: \"{product}\") {{ sku }} posts(first: 1) {{ nodes {{ id }} }} }}");
     let known = see(&here, None, &ask).await.data;
-    let (sku, post) = (known["product"]["sku"].clone(), known["posts"]["nodes"][0]["id"].clone());
+    let (sku, post) = (&known["product"]["sku"], &known["posts"]["nodes"][0]["id"]);
+    let write = async |title: &str| {
+        let query = "mutation ($post: ID!, $title: String!, $product: ID!) {
+            updatePost(input: { id: $post, title: $title }) { userErrors { message } }
+            adjustStock(input: { id: $product, delta: 1, idempotencyKey: $title }) { product { stock } } }";
+        let variables = json!({ "post": post, "title": title, "product": product });
+        let written = here.ask_as(None, &json!({ "query": query, "variables": variables }), &[]).await;
+        all_is_told(&cluster, &there).await;
+        (written.token, written.json["data"]["adjustStock"]["product"]["stock"].clone())
+    };
+    // A page that nobody has asked for yet.
+    let list = |first: usize| format!("{{ posts(first: {first}) {{ nodes {{ title }} }} }}");
+    let shown = |data: &Value| data["posts"]["nodes"][0]["title"].clone();
     cluster.stack.wait_for_replicas().await;
     for replica in 0..2 {
         cluster.on_replica(replica, "select pg_wal_replay_pause()").await;
     }
-    let write = "mutation ($post: ID!, $title: String!, $product: ID!) {
-        updatePost(input: { id: $post, title: $title }) { userErrors { message } }
-        adjustStock(input: { id: $product, delta: 1, idempotencyKey: $title }) { product { stock } } }";
-    for turn in 1..=10 {
-        let title = format!("title {turn}");
-        let body = json!({ "query": write, "variables": { "post": post, "title": title, "product": id } });
-        let written = here.ask_as(None, &body, &[]).await;
-        let stock = &written.json["data"]["adjustStock"]["product"]["stock"];
-        all_is_told(&cluster, &there).await;
-        // A page that nobody has asked for yet, and a look-up.
-        let list = format!(
-            "{{ posts(first: {}) {{ nodes {{ title }} }} productBySku(sku: {sku}) {{ stock }} }}",
-            turn + 1
-        );
-        let seen = see(&there, written.token.as_deref(), &list).await.data;
-        assert_eq!(seen["posts"]["nodes"][0]["title"], title, "turn {turn}");
-        assert_eq!(seen["productBySku"]["stock"], *stock, "turn {turn}");
+    let (token, stock) = write("looked up").await;
+    let look_up = format!("{{ productBySku(sku: {sku}) {{ stock }} }}");
+    assert_eq!(see(&there, token.as_deref(), &look_up).await.data["productBySku"]["stock"], stock);
+    for turn in 0..5 {
+        let title = format!("read {turn}");
+        let (token, _) = write(&title).await;
+        assert_eq!(shown(&see(&there, token.as_deref(), &list(10 + turn)).await.data), title);
+
+        // The same for who joins others that have seen less.
+        let (title, list) = (format!("joined {turn}"), list(20 + turn));
+        cluster.replicas.iter().for_each(crate::support::Gate::freeze);
+        let others = see(&there, None, &list);
+        let joins = async {
+            eventually("others to wait", async || {
+                there.health().await["databases"].as_array().unwrap().iter().any(|node| node["busy"] != 0)
+            })
+            .await;
+            let (token, _) = write(&title).await;
+            let joined = async || there.metric("shoal_loads_joined_total", "resource=\"posts\"").await;
+            let before = joined().await;
+            let seen = see(&there, token.as_deref(), &list);
+            let thaw = async {
+                eventually("both to wait for the same", async || joined().await > before).await;
+                cluster.replicas.iter().for_each(crate::support::Gate::thaw);
+            };
+            futures_util::future::join(seen, thaw).await.0
+        };
+        let (_, seen) = futures_util::future::join(others, joins).await;
+        assert_eq!(shown(&seen.data), title);
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::deeds::{Deed, statement};
 use super::history::{Clock, Micros, Read, Wrote};
 use super::rig::Rig;
-use super::shapes::{COURIER, Shape};
+use super::shapes::{COURIER, Shape, WHOLE};
 use super::world::{Register, Value};
 
 /// Of a hundred requests of a client so many are writes.
@@ -129,7 +129,9 @@ pub async fn client(rig: &Rig, shared: &Shared, number: usize) {
 
 impl Client {
     async fn read(&mut self, rig: &Rig, shared: &Shared, instance: usize, shape: &Shape) {
-        let Some(answer) = self.send(rig, shared, instance, (&shape.body(), false)).await else { return };
+        // Now and then a page that few have asked for: it is kept nowhere.
+        let first = if self.rng.u8(0..8) == 0 { self.rng.usize(WHOLE) } else { *WHOLE.end() };
+        let Some(answer) = self.send(rig, shared, instance, (&shape.body(first), false)).await else { return };
         let read = Read {
             client: self.number,
             instance,
@@ -231,7 +233,7 @@ pub async fn courier(rig: &Rig, shared: &Shared) {
         let Some(written) = courier.send(rig, shared, here, (&deed.body(), true)).await else { continue };
         let shape = Shape::UserName(COURIER);
         while shared.runs() {
-            let Some(answer) = courier.send(rig, shared, there, (&shape.body(), false)).await else {
+            let Some(answer) = courier.send(rig, shared, there, (&shape.body(*WHOLE.end()), false)).await else {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 continue;
             };

@@ -30,10 +30,11 @@ pub enum Shown {
     Failover,
 }
 
-pub const MUTANTS: [Mutant; 10] = [
+pub const MUTANTS: [Mutant; 11] = [
     Mutant::calm("no_fence"),
     Mutant::calm("old_key_forgotten"),
     Mutant::calm("table_forgotten"),
+    Mutant::by("rows_forgotten", Fault::ReplayPaused),
     Mutant::by("no_token", Fault::FeedFrozen),
     Mutant::by("no_bound", Fault::Partitioned),
     Mutant::by("stamp_of_log", Fault::VisibilityGap),

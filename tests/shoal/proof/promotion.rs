@@ -16,7 +16,7 @@ use super::judge::{Verdict, judge};
 use super::log::Log;
 use super::rig::{BOUND_MS, Rig};
 use super::run::{compare, follow, path};
-use super::shapes::Shape;
+use super::shapes::{Shape, WHOLE};
 
 /// So many users are renamed right before the primary dies.
 const LOST_USERS: i64 = 6;
@@ -114,7 +114,7 @@ async fn touch(rig: &Rig, duration: Duration) {
         for (user, instance) in
             (1..=LOST_USERS).flat_map(|user| rig.instances.iter().map(move |instance| (user, instance)))
         {
-            let sent = http.post(instance.url()).json(&Shape::UserName(user).body()).send();
+            let sent = http.post(instance.url()).json(&Shape::UserName(user).body(*WHOLE.end())).send();
             let _ = tokio::time::timeout(Duration::from_secs(1), sent).await;
         }
     }

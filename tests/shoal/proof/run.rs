@@ -14,7 +14,7 @@ use super::history::{Broken, Clock, History, Micros};
 use super::judge::{Class, Verdict, Violation, judge};
 use super::log::Log;
 use super::rig::{BOUND_MS, Rig};
-use super::shapes::Shape;
+use super::shapes::{Shape, WHOLE};
 use super::world::World;
 
 /// How often the log is read.
@@ -179,7 +179,7 @@ pub async fn compare(rig: &Rig, world: &World, clock: Clock) -> Vec<Violation> {
         for shape in &shapes {
             let mut json = Json::Null;
             crate::support::eventually("an answer without errors", async || {
-                let response = http.post(instance.url()).json(&shape.body()).send().await.unwrap();
+                let response = http.post(instance.url()).json(&shape.body(*WHOLE.end())).send().await.unwrap();
                 json = response.json().await.unwrap();
                 json["errors"].is_null() && json["extensions"]["shoal"]["stale"].is_null()
             })

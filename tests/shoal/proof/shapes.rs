@@ -28,6 +28,8 @@ pub const PRODUCTS: i64 = 40;
 /// Names that look-ups ask for; some of them are nobody's.
 pub const SKUS: i64 = 56;
 pub const NAMES: i64 = 18;
+/// Pages of this or more hold all of any list, and of the most there may be.
+pub const WHOLE: std::ops::RangeInclusive<usize> = 90..=100;
 
 /// The rows at the beginning. The last tags are there to be renamed.
 pub fn seed() -> String {
@@ -88,30 +90,33 @@ impl Shape {
         }
     }
 
-    /// The body of the request.
-    pub fn body(&self) -> Json {
+    /// The body of the request, with pages of so many: all of any list.
+    pub fn body(&self, first: usize) -> Json {
         let (query, id) = match self {
             Self::User(id) => (
-                "query User($id: ID!) { user(id: $id) { name posts(first: 100) { totalCount nodes { id title } } } }",
+                "query User($id: ID!, $first: Int!) {
+                    user(id: $id) { name posts(first: $first) { totalCount nodes { id title } } } }",
                 global("User", id),
             ),
             Self::UserName(id) => ("query Name($id: ID!) { user(id: $id) { name } }", global("User", id)),
             Self::Post(id) => (
-                "query Post($id: ID!) { post(id: $id) { title tags(first: 50) { totalCount nodes { id } } } }",
+                "query Post($id: ID!, $first: Int!) {
+                    post(id: $id) { title tags(first: $first) { totalCount nodes { id } } } }",
                 global("Post", id),
             ),
             Self::Tag(id) => (
-                "query Tag($id: ID!) { tag(id: $id) { posts(first: 100) { totalCount nodes { id } } } }",
+                "query Tag($id: ID!, $first: Int!) { tag(id: $id) { posts(first: $first) { totalCount nodes { id } } } }",
                 global("Tag", id),
             ),
             Self::Stock(id) => ("query Stock($id: ID!) { product(id: $id) { stock } }", global("Product", id)),
             Self::Sku(sku) => ("query Sku($id: String!) { productBySku(sku: $id) { id stock } }", sku.clone()),
             Self::TagNamed(name) => ("query Named($id: String!) { tag(name: $id) { id } }", name.clone()),
-            Self::Products => {
-                ("query Products { products(first: 100) { totalCount nodes { id stock } } }", String::new())
-            }
+            Self::Products => (
+                "query Products($first: Int!) { products(first: $first) { totalCount nodes { id stock } } }",
+                String::new(),
+            ),
         };
-        if id.is_empty() { json!({ "query": query }) } else { json!({ "query": query, "variables": { "id": id } }) }
+        json!({ "query": query, "variables": { "id": id, "first": first } })
     }
 
     /// What an answer shows.
