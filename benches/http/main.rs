@@ -34,56 +34,48 @@ mod traces;
 
 use std::path::PathBuf;
 
+use clap::Parser;
 use classes::Class;
 use load::Figures;
 use servers::{Bench, Kind};
 
 /// What the command line says.
+#[derive(Parser)]
+#[command(name = "http")]
 pub struct Options {
+    /// A directory with CSV files to load.
+    #[arg(long, value_name = "DIR", value_parser = absolute)]
     data: Option<PathBuf>,
+    /// How often servers take turns.
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// How long each has.
+    #[arg(long, default_value_t = 2)]
     seconds: u32,
-    classes: Vec<String>,
+    #[arg(long)]
     replicas: bool,
+    #[arg(long)]
     caches: bool,
+    #[arg(long)]
     overload: bool,
+    #[arg(long)]
     jobs: bool,
+    #[arg(long)]
     traces: bool,
+    /// Another build of the server, to compare with.
+    #[arg(long, value_name = "BINARY", value_parser = absolute)]
     before: Option<PathBuf>,
+    /// Which classes of requests; all by default.
+    #[arg(value_name = "CLASS")]
+    classes: Vec<String>,
+    /// What cargo adds.
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
-fn options() -> Options {
-    let mut options = Options {
-        data: None,
-        rounds: 5,
-        seconds: 2,
-        classes: Vec::new(),
-        replicas: false,
-        caches: false,
-        overload: false,
-        jobs: false,
-        traces: false,
-        before: None,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} needs a value"));
-        match argument.as_str() {
-            "--data" => options.data = Some(std::path::absolute(value()).unwrap()),
-            "--rounds" => options.rounds = value().parse().unwrap(),
-            "--seconds" => options.seconds = value().parse().unwrap(),
-            "--replicas" => options.replicas = true,
-            "--caches" => options.caches = true,
-            "--overload" => options.overload = true,
-            "--jobs" => options.jobs = true,
-            "--traces" => options.traces = true,
-            "--before" => options.before = Some(std::path::absolute(value()).unwrap()),
-            // Cargo's own.
-            "--bench" => {}
-            class => options.classes.push(class.to_owned()),
-        }
-    }
-    options
+/// Cargo starts benches in the directory of the package.
+fn absolute(path: &str) -> std::io::Result<PathBuf> {
+    std::path::absolute(path)
 }
 
 #[tokio::main]
@@ -91,7 +83,7 @@ async fn main() {
     if let Some(address) = std::env::var_os("SHOAL_BENCH_FLOORS") {
         return floors::serve(address.to_str().unwrap().parse().unwrap()).await;
     }
-    let options = options();
+    let options = Options::parse();
     load::install();
     let bench = Bench::open(options.data.as_deref()).await;
     if options.replicas {

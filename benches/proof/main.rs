@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use proof::faults::Fault;
 use proof::figures::{Summary, tell};
 use proof::history::History;
@@ -39,60 +40,52 @@ use proof::run::{Outcome, Plan, path, run};
 const TRIES: u64 = 3;
 
 /// What the command line says.
+#[derive(Parser)]
+#[command(name = "proof")]
 struct Options {
+    /// Of what clients do, and in which order; random by default.
+    #[arg(long, default_value_t = fastrand::u64(..))]
     seed: u64,
+    /// How long it goes on; each fault once by default.
+    #[arg(long, default_value_t = 0)]
     seconds: u64,
-    faults: Vec<Fault>,
+    /// Two faults at once.
+    #[arg(long)]
     pairs: bool,
+    /// A fault a minute, and what processes hold.
+    #[arg(long)]
     soak: bool,
+    /// Fails over once, and loses commits.
+    #[arg(long)]
     failover: bool,
+    /// Leaves out one rule at a time.
+    #[arg(long)]
     mutants: bool,
+    /// Draws all faults in a row.
+    #[arg(long, value_name = "FILE")]
     chart: Option<PathBuf>,
+    /// Judges a history that was kept.
+    #[arg(long, value_name = "FILE")]
     judge: Option<PathBuf>,
+    /// Which faults; all by default.
+    #[arg(value_name = "FAULT", value_parser = fault)]
+    faults: Vec<Fault>,
+    /// What cargo adds.
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
-fn options() -> Options {
-    let mut options = Options {
-        seed: fastrand::u64(..),
-        seconds: 0,
-        faults: Vec::new(),
-        pairs: false,
-        soak: false,
-        failover: false,
-        mutants: false,
-        chart: None,
-        judge: None,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} takes a value"));
-        match argument.as_str() {
-            // What cargo adds.
-            "--bench" => {}
-            "--seed" => options.seed = value().parse().expect("a number"),
-            "--seconds" => options.seconds = value().parse().expect("a number"),
-            "--pairs" => options.pairs = true,
-            "--soak" => options.soak = true,
-            "--failover" => options.failover = true,
-            "--mutants" => options.mutants = true,
-            "--chart" => options.chart = Some(value().into()),
-            "--judge" => options.judge = Some(value().into()),
-            name => {
-                let fault = Fault::ALL.into_iter().find(|fault| fault.name() == name);
-                let names = || Fault::ALL.map(Fault::name).join(", ");
-                options.faults.push(fault.unwrap_or_else(|| panic!("there is no {name}; there are {}", names())));
-            }
-        }
-    }
-    if options.faults.is_empty() {
-        options.faults = Fault::ALL.to_vec();
-    }
-    options
+fn fault(name: &str) -> Result<Fault, String> {
+    let names = || Fault::ALL.map(Fault::name).join(", ");
+    Fault::ALL.into_iter().find(|fault| fault.name() == name).ok_or_else(|| format!("there are {}", names()))
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = options();
+    let mut options = Options::parse();
+    if options.faults.is_empty() {
+        options.faults = Fault::ALL.to_vec();
+    }
     if let Some(file) = &options.judge {
         let verdict = judge(&History::load(file));
         println!("{} judged: {:#?}", verdict.judged, verdict.examples);
@@ -119,7 +112,7 @@ fn is_clean(outcome: &Outcome) -> bool {
 
 /// Each fault alone, or with each other one, until the time is up; then all in a row.
 async fn faults(options: &Options) -> bool {
-    let rig = Rig::start(2, &[]).await;
+    let rig = Rig::start().await;
     let (start, mut seed, mut all_clean) = (Instant::now(), options.seed, true);
     let mut summaries = Vec::new();
     // Cold caches would be the figures of whatever comes first.
@@ -187,7 +180,7 @@ async fn mutants(options: &Options) -> bool {
         println!("a release leaves nothing out: cargo test --features fault-points --bench proof -- --mutants");
         return false;
     }
-    let mut rig = Rig::start(2, &[]).await;
+    let mut rig = Rig::start().await;
     let mut all_caught = true;
     println!("| left out | with | seen as | after |");
     println!("|---|---|---|---|");
@@ -210,8 +203,8 @@ async fn mutants(options: &Options) -> bool {
 }
 
 async fn failover(options: &Options) -> bool {
-    let rig = Rig::start(2, &[]).await;
-    let Failover { verdict, lost, without_writes } = fail_over(&rig, options.seed, 32).await;
+    let rig = Rig::start().await;
+    let Failover { verdict, lost, without_writes } = fail_over(&rig, options.seed).await;
     println!(
         "{lost} writes are lost that clients were told the success of; {without_writes} ms without writes; {} judged, {:?}",
         verdict.judged, verdict.counts

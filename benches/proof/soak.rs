@@ -27,7 +27,7 @@ struct Held {
 const MINUTE: Duration = Duration::from_secs(60);
 
 pub async fn soak(options: &Options) -> bool {
-    let rig = Rig::start(2, &[]).await;
+    let rig = Rig::start().await;
     let (start, mut seed, mut all_clean) = (Instant::now(), options.seed, true);
     let mut held = Vec::new();
     let mut order = fastrand::Rng::with_seed(seed);

@@ -4,7 +4,6 @@
 mod judge;
 mod world;
 
-use crate::proof::faults::Fault;
 use crate::proof::figures::{Summary, tell};
 use crate::proof::promotion::{Failover, fail_over};
 use crate::proof::rig::Rig;
@@ -27,18 +26,13 @@ fn is_clean(outcome: &Outcome) -> bool {
     outcome.verdict.is_clean() && outcome.audits.1 == 0.0
 }
 
+/// One after the other, in an order that the seed gives; with all well between.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn live_each_fault_alone() {
-    let rig = Rig::start(2, &[]).await;
-    let mut broken = Vec::new();
-    let alone = Fault::ALL.iter().map(|fault| Plan::of(&[*fault], SEED));
-    for plan in std::iter::once(Plan::calm(SEED)).chain(alone).chain([Plan::calm(seed())]) {
-        let name = plan.name.clone();
-        if !is_clean(&run(&rig, plan).await) {
-            broken.push(name);
-        }
+    let rig = Rig::start().await;
+    for seed in [SEED, seed()] {
+        assert!(is_clean(&run(&rig, Plan::all_in_a_row(seed)).await), "a promise was broken, with seed {seed}");
     }
-    assert!(broken.is_empty(), "promises were broken: {broken:?}");
 }
 
 /// Those for which something has to be broken are for the command: they take minutes.
@@ -47,7 +41,7 @@ async fn live_each_fault_alone() {
 async fn live_mutants_that_show_by_themselves_are_caught() {
     use crate::proof::mutants::{MUTANTS, Shown, caught};
 
-    let mut rig = Rig::start(2, &[]).await;
+    let mut rig = Rig::start().await;
     for mutant in MUTANTS.into_iter().filter(|mutant| matches!(mutant.shown_by, Shown::Calm)) {
         let verdict = caught(&mut rig, mutant, SEED).await;
         println!("{}: {:?}, first after {:?} µs", mutant.name, verdict.counts, verdict.first);
@@ -57,8 +51,8 @@ async fn live_mutants_that_show_by_themselves_are_caught() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn live_after_a_failover_nobody_is_shown_what_was_lost() {
-    let rig = Rig::start(2, &[]).await;
-    let Failover { verdict, lost, without_writes } = fail_over(&rig, seed(), 32).await;
+    let rig = Rig::start().await;
+    let Failover { verdict, lost, without_writes } = fail_over(&rig, seed()).await;
     println!("{lost} writes are lost, for {without_writes} ms nobody could write");
     assert!(verdict.is_clean(), "{verdict:#?}");
     assert!(lost > 0, "nothing was lost: there was nothing to show");

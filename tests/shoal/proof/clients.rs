@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::Value as Json;
 
 use super::deeds::{Deed, statement};
@@ -12,6 +13,8 @@ use super::rig::Rig;
 use super::shapes::{COURIER, Shape, WHOLE};
 use super::world::{Register, Value};
 
+/// How many there are.
+const CLIENTS: usize = 32;
 /// Of a hundred requests of a client so many are writes.
 const WRITES: u8 = 5;
 /// How long a client thinks, at most.
@@ -105,8 +108,13 @@ impl Shared {
     }
 }
 
+/// All clients, until all stop.
+pub async fn all(rig: &Rig, shared: &Shared) {
+    join_all((0..CLIENTS).map(|number| client(rig, shared, number))).await;
+}
+
 /// A client that asks and writes until all stop. Every other one keeps its tokens.
-pub async fn client(rig: &Rig, shared: &Shared, number: usize) {
+async fn client(rig: &Rig, shared: &Shared, number: usize) {
     let rng = fastrand::Rng::with_seed(shared.seed ^ (number as u64) << 32);
     let http = reqwest::Client::builder().timeout(Duration::from_secs(3)).build().unwrap();
     let keeps_token = number.is_multiple_of(2);

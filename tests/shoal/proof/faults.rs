@@ -13,6 +13,9 @@ use super::world::REWRITTEN;
 /// Longer than an answer may be old.
 const LONG: Duration = Duration::from_millis(2 * BOUND_MS);
 
+/// How many rows a large update changes: more than are told one by one.
+const LARGE: usize = 110_000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// A replica receives and replays nothing.
@@ -186,10 +189,9 @@ impl Fault {
                 }
             }
             Self::LargeUpdate => {
-                let rows = rig.large_update;
                 rig.on_primary(&format!(
                     "insert into comments (post_id, author_id, body) select 1, 1, 'filler' from generate_series(
-                        (select count(*) from comments) + 1, {rows})"
+                        (select count(*) from comments) + 1, {LARGE})"
                 ))
                 .await;
                 rig.on_primary(&format!(

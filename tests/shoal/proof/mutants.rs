@@ -71,7 +71,7 @@ pub async fn caught(rig: &mut Rig, mutant: Mutant, seed: u64) -> Verdict {
     let faults = match mutant.shown_by {
         Shown::Calm => Vec::new(),
         Shown::By(fault) => vec![fault],
-        Shown::Failover => return fail_over(rig, seed, 32).await.verdict,
+        Shown::Failover => return fail_over(rig, seed).await.verdict,
     };
     let plan = Plan { name: mutant.name.to_owned(), calm: mutant.calm, ..Plan::of(&faults, seed) };
     run(rig, plan).await.verdict

@@ -31,13 +31,10 @@ pub struct Failover {
 }
 
 /// Fails over once; the first replica is the primary afterwards.
-pub async fn fail_over(rig: &Rig, seed: u64, clients: usize) -> Failover {
+pub async fn fail_over(rig: &Rig, seed: u64) -> Failover {
     let clock = Clock::start();
     let shared = Shared::new(clock, seed);
-    let working = async {
-        let clients = join_all((0..clients).map(|number| clients::client(rig, &shared, number)));
-        join(clients, clients::psql(rig, &shared)).await
-    };
+    let working = async { join(clients::all(rig, &shared), clients::psql(rig, &shared)).await };
     let quiet = AtomicBool::new(false);
     let failing = async {
         let bound = Duration::from_millis(BOUND_MS);

@@ -12,12 +12,13 @@ use crate::support::{Database, Gate, Node, TestApp, eventually};
 /// How old an answer may be, in these runs: shorter than it is by default, so that they are.
 pub const BOUND_MS: u64 = 1000;
 
+/// How many instances there are.
+const INSTANCES: usize = 2;
+
 pub struct Rig {
     pub cluster: Cluster,
     pub database: Arc<Database>,
     pub instances: Vec<Instance>,
-    /// How many rows a large update changes: more than are told one by one.
-    pub large_update: usize,
     /// Whether the first replica has taken the primary's place.
     has_failed_over: AtomicBool,
 }
@@ -35,39 +36,34 @@ pub struct Instance {
 }
 
 impl Rig {
-    /// Servers of its own, and so many instances with these settings.
-    pub async fn start(count: usize, settings: &[(&'static str, &str)]) -> Self {
+    /// Servers and instances of its own.
+    pub async fn start() -> Self {
         let cluster = Cluster::alone().await;
         let database = Arc::new(Database::made_on(cluster.stack.clone(), "proof").await);
         database.execute(&shapes::seed()).await;
         cluster.stack.wait_for_replicas().await;
-        let mut rig = Self {
-            cluster,
-            database,
-            instances: Vec::new(),
-            large_update: 110_000,
-            has_failed_over: AtomicBool::new(false),
-        };
-        for _ in 0..count {
-            rig.instances.push(Instance::new(&rig, settings).await);
-        }
-        rig.start_all().await;
+        let mut rig = Self { cluster, database, instances: Vec::new(), has_failed_over: AtomicBool::new(false) };
+        rig.add_instances(&[]).await;
         rig
     }
 
     /// Starts all instances anew, with these settings, and rows as at the beginning.
     pub async fn begin_anew(&mut self, settings: &[(&'static str, &str)]) {
-        let count = self.instances.len();
         self.instances.clear();
         let rows =
             format!("truncate users, posts, tags, post_tags, products restart identity cascade; {}", shapes::seed());
         self.database.execute(&rows).await;
         self.redis(&["FLUSHALL"]).await;
         self.cluster.stack.wait_for_replicas().await;
-        for _ in 0..count {
-            self.instances.push(Instance::new(self, settings).await);
+        self.add_instances(settings).await;
+    }
+
+    async fn add_instances(&mut self, settings: &[(&'static str, &str)]) {
+        for _ in 0..INSTANCES {
+            let instance = Instance::new(self, settings).await;
+            instance.start(&self.database, &[]).await;
+            self.instances.push(instance);
         }
-        self.start_all().await;
     }
 
     /// The server that takes writes, past all gates.
@@ -81,12 +77,6 @@ impl Rig {
         self.has_failed_over.store(true, Ordering::Relaxed);
         let url = self.primary().url(self.database.name());
         self.instances.iter().for_each(|instance| instance.primary.lead_to(&url));
-    }
-
-    async fn start_all(&self) {
-        for instance in &self.instances {
-            instance.start(&self.database, &[]).await;
-        }
     }
 
     /// Waits until all instances use everything again.

@@ -19,13 +19,14 @@ use super::world::World;
 
 /// How often the log is read.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long the primary may be away.
+const AWAY: Duration = Duration::from_secs(60);
 
 /// What is done.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub name: String,
     pub seed: u64,
-    pub clients: usize,
     /// How long all is well before, between, and after.
     pub calm: Duration,
     /// One after the other; those of one strike at once.
@@ -55,7 +56,7 @@ pub struct Figures {
 impl Plan {
     /// With nothing broken.
     pub fn calm(seed: u64) -> Self {
-        Self { name: "calm".to_owned(), seed, clients: 32, calm: Duration::from_millis(BOUND_MS), strikes: Vec::new() }
+        Self { name: "calm".to_owned(), seed, calm: Duration::from_millis(BOUND_MS), strikes: Vec::new() }
     }
 
     /// With these faults at once, once.
@@ -83,7 +84,7 @@ pub async fn run(rig: &Rig, plan: Plan) -> Outcome {
     let hits = tiers(rig).await;
     let reading = follow(rig, log, clock, &quiet);
     let working = async {
-        let clients = join_all((0..plan.clients).map(|number| clients::client(rig, &shared, number)));
+        let clients = clients::all(rig, &shared);
         let others = futures_util::future::join(clients::psql(rig, &shared), clients::courier(rig, &shared));
         futures_util::future::join(clients, others).await
     };
@@ -152,18 +153,18 @@ async fn tiers(rig: &Rig) -> (f64, f64) {
 
 /// Reads the log until all is quiet, and once more.
 pub async fn follow(rig: &Rig, mut log: Log, clock: Clock, quiet: &AtomicBool) -> Log {
+    let mut lost = None;
     loop {
         let is_last = quiet.load(Ordering::Relaxed);
-        if log.read().await.is_err() {
-            // The primary was killed, and is coming back.
-            while log.connect_again(rig.primary(), rig.database.name()).await.is_err() {
-                tokio::time::sleep(LOOK).await;
-                assert!(clock.now() < 300_000_000, "the primary did not come back");
+        match log.read().await {
+            Ok(()) if is_last => return log,
+            Ok(()) => lost = None,
+            Err(error) => {
+                // The primary was killed, and is coming back.
+                let since = *lost.get_or_insert(clock.now());
+                assert!(clock.now() - since < AWAY.as_micros() as Micros, "the log cannot be read: {error}");
+                let _ = log.connect_again(rig.primary(), rig.database.name()).await;
             }
-            continue;
-        }
-        if is_last {
-            return log;
         }
         tokio::time::sleep(LOOK).await;
     }
