@@ -151,6 +151,12 @@ impl Executor {
         }
     }
 
+    /// What any request is answered that finds no room; none where an answer that was kept might do.
+    pub fn turns_away(&self) -> Option<Answer> {
+        let Means { sources, admission, .. } = &self.shared.means;
+        if sources.may_keep_answers() { None } else { admission.check().err().map(Answer::refused) }
+    }
+
     /// Gives a request the document that it names; whether that is to be kept for others to name.
     async fn take_up(&self, request: &mut Request, envelope: &Envelope) -> Result<bool, ServerError> {
         self.charge(envelope.client, 1).await?;

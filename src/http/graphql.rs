@@ -23,6 +23,7 @@ use crate::data::trace::Trace;
 use crate::graphql::error::Code;
 use crate::graphql::execute::{Answer, Envelope, Outcome, Subscribed};
 
+pub const PATH: &str = "/graphql";
 /// The header and the cookie that carry what a client has seen.
 const TOKEN: &str = "shoal-token";
 const COOKIE: &[u8] = b"; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax";
@@ -34,7 +35,7 @@ const TRACE: &str = "shoal-trace";
 const COST: &str = "shoal-cost";
 pub const ALLOW: &str = "GET, HEAD, POST, OPTIONS";
 /// What of a request decides how it is answered.
-const VARY: HeaderValue = HeaderValue::from_static("accept, accept-encoding, authorization, cookie, shoal-token");
+pub const VARY: HeaderValue = HeaderValue::from_static("accept, accept-encoding, authorization, cookie, shoal-token");
 
 pub async fn answer(
     State(server): State<Server>,

@@ -9,6 +9,7 @@ mod address;
 mod ask;
 mod body;
 mod cache;
+mod door;
 mod graphiql;
 mod graphql;
 mod live;
@@ -53,6 +54,7 @@ use crate::data::trace::Choice;
 use crate::graphql::execute::Executor;
 use crate::graphql::subscription;
 use address::Proxies;
+use door::Door;
 use origins::Origins;
 use request_id::Measured;
 use serve::Listening;
@@ -128,7 +130,8 @@ impl Face {
         let places = Arc::new(Semaphore::new(self.parts.subscriptions.max_connections.min(Semaphore::MAX_PERMITS)));
         let sockets = self.sockets(places.clone());
         let router = self.router(sockets.clone(), Streams::new(places, self.parts.subscriptions.clone()));
-        Listening::new(listener, self.tls, router, &self.settings).serve(ending, drain).await;
+        let door = Door::new(self.parts.executor, &self.settings);
+        Listening::new(listener, self.tls, (Some(door), router), &self.settings).serve(ending, drain).await;
         // They are no requests, and have been told at the same time.
         let _ = tokio::time::timeout(drain, sockets.ended()).await;
     }
@@ -151,7 +154,7 @@ impl Face {
         let needed = Needed { parts, origins, proxies, limits, uploads, has_page, cache, sockets, streams };
         let server = Server(Arc::new(needed));
         let graphql =
-            Router::new().route("/graphql", any(graphql::answer)).route("/graphql/stream", any(streams::answer));
+            Router::new().route(graphql::PATH, any(graphql::answer)).route("/graphql/stream", any(streams::answer));
         let uploads = Router::new().route("/uploads", any(uploads::answer));
         let mut router = probes::routes().merge(self.open(graphql, body, graphql::ALLOW)).merge(self.open(
             uploads,
@@ -215,7 +218,7 @@ pub async fn probe(listener: TcpListener, settings: &Settings, sight: Sight) {
     let ending = sight.ending.clone();
     let router =
         probes::routes().layer(middleware::map_response(async |response| no_sniffing(response))).with_state(sight);
-    Listening::new(listener, None, router, settings).serve(ending, settings.drain_timeout()).await;
+    Listening::new(listener, None, (None, router), settings).serve(ending, settings.drain_timeout()).await;
 }
 
 /// Whether compression makes a body smaller and keeps nobody waiting: of a stream, each event would wait for the next.

@@ -27,26 +27,50 @@ pub struct RequestId(pub String);
 static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
+/// The route of a request.
+enum Route {
+    /// What the router has found.
+    Matched(MatchedPath),
+    Named(&'static str),
+}
+
+impl Route {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Matched(path) => path.as_str(),
+            Self::Named(name) => name,
+        }
+    }
+}
+
 /// A request that is under way.
 pub struct Measured {
     start: Instant,
     id: String,
-    route: Option<MatchedPath>,
+    route: Route,
     span: Span,
 }
 
 impl Measured {
     /// Gives a request its name, and begins to trace it if it is to be.
     pub fn begin(choice: Choice, request: &mut Request) -> Self {
-        let start = Instant::now();
-        let id = format!("{:016x}", PROCESS.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed)));
-        let route = request.extensions().get::<MatchedPath>().cloned();
-        let span = begin(choice, request, route.as_ref(), &id);
+        let (start, id) = (Instant::now(), next());
+        let route = request.extensions().get::<MatchedPath>().cloned().map_or(Route::Named("none"), Route::Matched);
+        let span = begin(choice, request, route.as_str(), &id);
         request.extensions_mut().insert(RequestId(id.clone()));
         if span.trace().is_on() {
             request.extensions_mut().insert(span.trace().clone());
         }
         Self { start, id, route, span }
+    }
+
+    /// One of which it is known already what comes of it.
+    pub fn untraced(route: &'static str) -> Self {
+        Self { start: Instant::now(), id: next(), route: Route::Named(route), span: Span::default() }
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Tells the name to who asked, and counts what was answered.
@@ -55,17 +79,22 @@ impl Measured {
         if let Ok(id) = HeaderValue::try_from(self.id) {
             response.headers_mut().insert("x-request-id", id);
         }
-        let meters = meters(self.route.as_ref().map_or("none", MatchedPath::as_str), response.status());
+        let meters = meters(self.route.as_str(), response.status());
         meters.0.increment(1);
         meters.1.record(self.start.elapsed());
         response
     }
 }
 
+fn next() -> String {
+    format!("{:016x}", PROCESS.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed)))
+}
+
 /// Begins the span of a request, by the conventions for HTTP, if it is traced. What probes ask is not.
-fn begin(choice: Choice, request: &Request, route: Option<&MatchedPath>, id: &str) -> Span {
-    let route = route.map(MatchedPath::as_str).filter(|route| TRACED.contains(route));
-    let Some(route) = route else { return Span::default() };
+fn begin(choice: Choice, request: &Request, route: &str, id: &str) -> Span {
+    if !TRACED.contains(&route) {
+        return Span::default();
+    }
     choice.begin(&HeaderExtractor(request.headers()), || {
         let method = request.method().as_str().to_owned();
         let attributes = vec![

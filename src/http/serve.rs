@@ -25,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::activity::{Activity, Counted, Patience, Verdict, Watched};
+use super::door::Door;
 use super::settings::Settings;
 
 /// The two steps in which a process ends. Cheap to clone.
@@ -55,6 +56,7 @@ const FIRST_REQUEST: Duration = Duration::from_millis(500);
 pub struct Listening {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
+    door: Option<Door>,
     router: Router,
     builder: Builder<TokioExecutor>,
     patience: Patience,
@@ -62,7 +64,12 @@ pub struct Listening {
 }
 
 impl Listening {
-    pub fn new(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, settings: &Settings) -> Self {
+    pub fn new(
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+        (door, router): (Option<Door>, Router),
+        settings: &Settings,
+    ) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
         let (head, timer) = (settings.max_header_bytes, TokioTimer::new());
         // Times are watched here, for both versions alike, and before the version is known.
@@ -78,6 +85,7 @@ impl Listening {
         Self {
             listener,
             tls,
+            door,
             router,
             builder,
             patience: Patience {
@@ -93,6 +101,7 @@ impl Listening {
     pub async fn serve(self, ending: Ending, drain: Duration) {
         let mut stopping = ending.stopping.clone();
         let connection = Arc::new(Connection {
+            door: self.door,
             router: self.router,
             builder: self.builder,
             tls: self.tls,
@@ -144,6 +153,7 @@ impl Listening {
 
 /// What all connections have in common.
 struct Connection {
+    door: Option<Door>,
     router: Router,
     builder: Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
@@ -184,9 +194,13 @@ impl Connection {
             let mut request: Request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(address));
             let (version, leaving) = (request.version(), self.ending.leaving.clone());
-            let answer = self.router.clone().oneshot(request);
+            let refused = self.door.as_ref().and_then(|door| Some((door.refuses(&request)?, door.clone())));
+            let router = self.router.clone();
             async move {
-                let mut answer = answer.await?;
+                let mut answer = match refused {
+                    Some((refused, door)) => door.turn_away(request, refused).await,
+                    None => router.oneshot(request).await?,
+                };
                 let is_kept = version >= Version::HTTP_2 || answer.status() == StatusCode::SWITCHING_PROTOCOLS;
                 if !is_kept && *leaving.borrow() {
                     // Else a balancer might send its next request while the connection is closed.

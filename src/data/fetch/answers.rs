@@ -170,7 +170,12 @@ impl Keep {
 }
 
 impl Sources {
-    /// Whether answers are kept at all, and it pays.
+    /// Whether answers are kept at all.
+    pub fn may_keep_answers(&self) -> bool {
+        self.cache.kept(ANSWERS).is_some_and(|resource| resource.near.is_some())
+    }
+
+    /// Whether they are, and it pays.
     pub fn keeps_answers(&self) -> bool {
         self.cache.kept(ANSWERS).is_some_and(|resource| resource.near.is_some() && resource.pays())
     }

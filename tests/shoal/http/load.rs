@@ -8,7 +8,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
-use super::Answer;
+use super::{Answer, NAME, Raw};
 use crate::support::{Backend, CACHES_OFF, Database, Stack, TestApp, eventually};
 
 crate::on_both!(a_burst_of_ordinary_requests_passes, a_client_that_asks_for_too_much_has_to_wait);
@@ -186,6 +186,22 @@ async fn more_than_can_be_in_work_are_turned_away() {
         assert!(start.elapsed().as_secs() < 30);
     };
     assert_eq!((refused.code().as_str(), refused.header("retry-after")), ("UNAVAILABLE", "1"));
+    // Some are refused at the door, and a query by GET further in: it makes no difference.
+    let by_get = Answer::of(Client::new().get(app.at("/graphql?query={__typename}"))).await;
+    assert_eq!((by_get.status, by_get.code()), (503, refused.code()));
+    for name in ["retry-after", "content-type", "cache-control", "vary", "x-content-type-options"] {
+        assert_eq!(refused.header(name), by_get.header(name), "{name}");
+    }
+    // Its connection can be used again, and what is no request at all is still told so.
+    let mut raw = Raw::to(&app).await;
+    for (length, says) in [(NAME.len(), "UNAVAILABLE"), (1 << 30, "PAYLOAD_TOO_LARGE")] {
+        raw.send(&format!(
+            "POST /graphql HTTP/1.1\r\nhost: shoal\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        ))
+        .await;
+        raw.send(NAME).await;
+        raw.until(says).await;
+    }
     // What is no work is answered.
     assert_eq!(app.get("/livez").await.status(), 200);
     assert!(app.metric("shoal_requests_turned_away_total", "").await >= 1.0);
