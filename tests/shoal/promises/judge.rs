@@ -94,6 +94,17 @@ fn who_keeps_a_token_sees_what_it_has_done() {
     );
     history.reads = vec![Read { done: Some(0), has_token: true, is_marked: true, ..read(1100, POSTS, members(&[])) }];
     assert_eq!(classes(&history), [Class::OwnWrite]);
+    // What the primary does not show yet nobody has to be shown, nor what came to the same list after it.
+    let late = Version { position: 5, after: 500, by: 1200, value: members(&[6]) };
+    let both = Version { value: members(&[6, 7]), ..history.versions[&POSTS][1].clone() };
+    history.versions.insert(POSTS, vec![history.versions[&POSTS][0].clone(), late, both]);
+    for (invoked, shown, expected) in
+        [(1150, vec![7], vec![]), (1150, vec![], vec![]), (1200, vec![7], vec![Class::OwnWrite])]
+    {
+        let asked = read(invoked, POSTS, members(&shown));
+        history.reads = vec![Read { done: Some(0), has_token: true, is_marked: true, ..asked }];
+        assert_eq!(classes(&history), expected, "{shown:?} at {invoked}");
+    }
     history.reads = vec![Read { is_marked: true, ..read(9000, POSTS, members(&[])) }];
     assert_eq!(classes(&history), [], "nobody knows how old it is, and it says so");
 }

@@ -250,7 +250,11 @@ impl Rig {
 
     pub async fn redis(&self, command: &[&str]) {
         let client = redis::Client::open(self.cluster.stack.redis.clone()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        // However busy the machine is.
+        let patient = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(Duration::from_secs(30)))
+            .set_response_timeout(Some(Duration::from_secs(30)));
+        let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
         let (name, arguments) = command.split_first().unwrap();
         let _: redis::Value = redis::cmd(name).arg(arguments).query_async(&mut connection).await.unwrap();
     }

@@ -3,7 +3,7 @@
 //!
 //! A reader may see any state of a register that was the latest at some time between what it must be shown and its answer:
 //!
-//! - what its client has done, if it keeps its token;
+//! - what its client has done, and what the primary showed of what was committed before that, if it keeps its token;
 //! - what the primary showed a bound before it asked, unless the answer says of itself that nobody knows how old it is.
 //!
 //! Lists are judged member by member: what is in each of those states must be shown, and what is in none of them must
@@ -122,7 +122,11 @@ fn look(
     let list = register.counted();
     let versions = &*history.versions(list.as_ref().unwrap_or(register));
     let last = versions.iter().rposition(|version| version.after <= read.returned).unwrap_or_default();
-    let by_token = done.map_or(0, |(_, position)| latest(versions, |version| version.position <= position));
+    // What others have committed before it the primary may show after it.
+    let is_done = |version: &Version, position| {
+        version.position == position || version.position < position && version.by <= read.invoked
+    };
+    let by_token = done.map_or(0, |(_, position)| latest(versions, |version| is_done(version, position)));
     let is_old = |version: &Version| version.by + history.bound < read.invoked || version.position == 0;
     let by_bound = if read.is_marked { 0 } else { latest(versions, is_old) };
     let last = last.max(by_token).max(by_bound);
@@ -161,9 +165,13 @@ fn look(
     Some(Violation { class, at: read.returned, shortest })
 }
 
-/// The last version of which this holds; the first, if of none.
+/// The last version of which this holds; the first, if of none. A list is made of what many have done: it is as it was
+/// then only if this holds of all before, too.
 fn latest(versions: &[Version], holds: impl Fn(&Version) -> bool) -> usize {
-    versions.iter().rposition(holds).unwrap_or_default()
+    match versions[0].value {
+        Value::Members(_) => versions.iter().take_while(|version| holds(version)).count().saturating_sub(1),
+        _ => versions.iter().rposition(holds).unwrap_or_default(),
+    }
 }
 
 /// Whether a reader may be shown this at a time when all of these were the latest, one after the other.

@@ -114,6 +114,7 @@ scenarios! {
     no_answer_is_wrong_while_replicas_are_restarted: REPLICA,
     no_answer_is_wrong_where_two_share_the_far_tier: SHARED,
     no_answer_is_wrong_while_rows_move_between_lists: LISTS,
+    no_answer_is_wrong_where_rows_come_with_lists: ROWS,
     no_answer_is_wrong_where_writers_raise_fences: WRITERS,
     no_answer_is_wrong_while_readers_stall: ORDER,
     no_answer_is_wrong_after_a_failover: FAILOVER,

@@ -23,6 +23,8 @@ pub enum Mutant {
     KeptOverRestart,
     /// A replica is asked whatever is needed.
     NoNeed,
+    /// The rows that come with a list go to whom it was asked for as they came.
+    RowsForgotten,
     /// Who joins a load that a primary is asked for already has its result unseen.
     NoSecondLook,
     /// A feed that begins anew does not raise the floor.
@@ -52,7 +54,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::NoFence,
         Self::NoToken,
         Self::NoBound,
@@ -62,6 +64,7 @@ impl Mutant {
         Self::StampOfWriter,
         Self::KeptOverRestart,
         Self::NoNeed,
+        Self::RowsForgotten,
         Self::NoSecondLook,
         Self::NoFloor,
         Self::NoWait,
@@ -92,6 +95,7 @@ impl Mutant {
             Self::NoFloor | Self::NoWait => &scenario::RECONNECT,
             Self::NoGap => &scenario::GAP,
             Self::StampAfterRows | Self::KeptOverRestart | Self::NoNeed => &scenario::REPLICA,
+            Self::RowsForgotten => &scenario::ROWS,
             Self::NothingOfLarge | Self::OnlyNewList => &scenario::LISTS,
             Self::StampOfWriter | Self::FillSetsFence => &scenario::WRITERS,
             Self::FencesFirst => &scenario::ORDER,

@@ -28,6 +28,8 @@ pub struct Scenario {
     pub writers: bool,
     /// Whether readers stall between how far the fences were told and the fences.
     pub looks: bool,
+    /// Whether the first key is a row that comes with the second, a list: the fences of a list say nothing of its rows.
+    pub rows: bool,
     pub failover: bool,
 }
 
@@ -46,6 +48,7 @@ const LEAST: Scenario = Scenario {
     near: false,
     writers: false,
     looks: false,
+    rows: false,
     failover: false,
 };
 
@@ -68,6 +71,9 @@ pub static LISTS: Scenario = Scenario {
     commits: &[Commit::Key(0), Commit::Key(1), Commit::Move, Commit::Large],
     ..LEAST
 };
+
+pub static ROWS: Scenario =
+    Scenario { name: "rows", keys: 2, commits: &[Commit::Key(0), Commit::Key(1)], rows: true, ..REPLICA };
 
 pub static WRITERS: Scenario = Scenario { name: "writers", length: 3, near: true, writers: true, ..LEAST };
 

@@ -33,7 +33,7 @@ impl Protocol {
             }
             Action::AskPrimary(_, key) => self.ask_primary(state, &mut of, key),
             Action::AskReplica(_, key) => self.ask_replica(state, &mut of, key),
-            Action::Answer(_) => answer(state, &mut of),
+            Action::Answer(_) => self.answer(state, &mut of),
             Action::Admit(_, key) => admit(state, &mut of, key),
             Action::Invalidate(_, key) => invalidate(state, &mut of, key),
             Action::KeepWritten(_, position) => keep_written(state, &of, position),
@@ -74,6 +74,14 @@ impl Protocol {
         of.load.replace(load).is_none()
     }
 
+    fn answer(&self, state: &State, of: &mut Instance) -> bool {
+        let Some(load) = of.load.as_mut().filter(|load| load.shows.is_none()) else { return false };
+        let shows = if load.asked.is_some() { up_to(state.replayed) } else { state.shown };
+        load.shows =
+            Some(self.parts(load.key.into()).map(|part| state.touching(part, shows)).fold(0, |all, of| all | of));
+        true
+    }
+
     /// However late it is, it is kept: under the history in which it was asked for.
     fn land(&self, state: &mut State, of: &mut Instance) -> bool {
         let Some(Load { key, universe, stamp, shows: Some(shows), asked }) = of.load.take() else { return false };
@@ -88,13 +96,6 @@ impl Protocol {
         }
         true
     }
-}
-
-fn answer(state: &State, of: &mut Instance) -> bool {
-    let Some(load) = of.load.as_mut().filter(|load| load.shows.is_none()) else { return false };
-    let shows = if load.asked.is_some() { up_to(state.replayed) } else { state.shown };
-    load.shows = Some(state.touching(load.key.into(), shows));
-    true
 }
 
 /// What passes in the far tier is kept in the near one too.

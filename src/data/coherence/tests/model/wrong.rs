@@ -2,7 +2,7 @@
 
 use super::Protocol;
 use super::mutant::Mutant;
-use super::state::{Entry, Feed, Instance, KEYS, Look, State, Table, at};
+use super::state::{Entry, Feed, Instance, KEYS, Load, Look, Set, State, Table, at};
 use crate::data::coherence::{Demand, Fences, Verdict};
 
 /// What is wrong with an answer.
@@ -25,7 +25,9 @@ impl Protocol {
             of.universe == state.universe && (self.is_strict() || matches!(of.feed, Feed::Follows { .. }))
         };
         instances.iter().filter(serves).find_map(|of| {
-            let of_tiers = self.kept(state, of).find_map(|(key, entry)| self.wrong_to_serve(state, of, key, entry));
+            let of_tiers = self
+                .kept(state, of)
+                .find_map(|(key, entry)| self.parts(key).find_map(|part| self.wrong_to_serve(state, of, part, entry)));
             of_tiers.or_else(|| self.wrong_to_land(state, of))
         })
     }
@@ -35,6 +37,11 @@ impl Protocol {
     /// that is left out must be noticed by clients.
     fn is_strict(&self) -> bool {
         self.without.is_none()
+    }
+
+    /// What a value is of: each part is judged by its own fence.
+    pub fn parts(&self, key: usize) -> impl Iterator<Item = usize> {
+        if self.scenario.rows && key == 1 { 0..=1 } else { key..=key }
     }
 
     /// What there is in the tiers of an instance, by key.
@@ -82,12 +89,24 @@ impl Protocol {
     fn wrong_to_land(&self, state: &State, of: &Instance) -> Option<Wrong> {
         let load = of.load?;
         let (key, shows) = (usize::from(load.key), load.shows?);
+        self.parts(key).find_map(|part| self.wrong_part(state, of, load, (key, part, shows)))
+    }
+
+    /// A row that came with a list is looked at like one that was kept, unless it shows what is asked by itself.
+    fn wrong_part(
+        &self,
+        state: &State,
+        of: &Instance,
+        load: Load,
+        (key, part, shows): (usize, usize, Set),
+    ) -> Option<Wrong> {
         let is_joined = load.universe == of.universe || self.lacks(Mutant::FlightsOutlive);
         let entry = Entry { universe: load.universe, stamp: load.stamp, shows };
-        let missing = state.missing(key, load.universe, shows)?;
-        let joined = is_joined.then(|| self.wrong_to_serve(state, of, key, entry)).flatten();
+        let missing = state.missing(part, load.universe, shows)?;
+        let joined = is_joined.then(|| self.wrong_to_serve(state, of, part, entry)).flatten();
         let unseen = self.lacks(Mutant::NoSecondLook) && state.shown & 1 << missing != 0;
-        let for_whom = load.asked.filter(|_| is_joined).and_then(|asked| {
+        let as_it_came = part == key || self.lacks(Mutant::RowsForgotten);
+        let for_whom = load.asked.filter(|_| is_joined && as_it_came).and_then(|asked| {
             let is_known = self.is_strict() && missing <= asked.told;
             if missing <= asked.demand { Some(Wrong::Bound) } else { is_known.then_some(Wrong::Known) }
         });
