@@ -73,7 +73,7 @@ pub static LISTS: Scenario = Scenario {
 };
 
 pub static ROWS: Scenario =
-    Scenario { name: "rows", keys: 2, commits: &[Commit::Key(0), Commit::Key(1)], rows: true, ..REPLICA };
+    Scenario { name: "rows", keys: 2, length: 2, commits: &[Commit::Key(0), Commit::Key(1)], rows: true, ..REPLICA };
 
 pub static WRITERS: Scenario = Scenario { name: "writers", length: 3, near: true, writers: true, ..LEAST };
 
