@@ -135,8 +135,8 @@ impl Shared {
             return Ok(());
         }
         let most = match self.crowd().overload(Instant::now(), self) {
-            // So many come that a place is never free for long: more would wait in vain.
-            Some(knee) => self.settings.waiting.min((knee.limit() / 4).max(1)),
+            // More would wait in vain.
+            Some(knee) => self.settings.waiting.min(knee.limit() / 2),
             None => self.settings.waiting,
         };
         match self.waiting.load(Ordering::Relaxed) < most {
