@@ -107,7 +107,8 @@ async fn a_replica_is_added_and_taken_away() {
         .spawn()
         .unwrap();
     let server = Server(started);
-    let streams = "select count(*)::text from pg_stat_replication where state = 'streaming' and replay_lag is not null";
+    let streams = "select count(*)::text from pg_stat_replication
+        where state = 'streaming' and replay_lsn >= pg_current_wal_flush_lsn()";
     eventually("three that stream", async || cluster.database.text(streams).await.as_deref() == Some("3")).await;
 
     let urls = cluster.stack.replicas.iter().map(|replica| replica.url("shoal").to_string());
