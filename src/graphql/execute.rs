@@ -151,10 +151,14 @@ impl Executor {
         }
     }
 
-    /// What any request is answered that finds no room; none where an answer that was kept might do.
+    /// Whether a request that finds no room may be answered all the same, by what was kept of an equal one.
+    pub fn may_keep_answers(&self) -> bool {
+        self.shared.means.sources.may_keep_answers()
+    }
+
+    /// What a request is answered that finds no room, whatever it asks.
     pub fn turns_away(&self) -> Option<Answer> {
-        let Means { sources, admission, .. } = &self.shared.means;
-        if sources.may_keep_answers() { None } else { admission.check().err().map(Answer::refused) }
+        self.shared.means.admission.check().err().map(Answer::refused)
     }
 
     /// Gives a request the document that it names; whether that is to be kept for others to name.

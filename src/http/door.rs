@@ -1,15 +1,12 @@
 //! The door: in an overload, whoever finds no room is turned away here, before anything else is done for their request. That
 //! time is for those who are let in.
 
-use std::time::Duration;
-
 use axum::extract::Request;
 use axum::http::{Method, header};
 use axum::response::Response;
 
 use super::accept::{Accepted, MediaType};
 use super::request_id::Measured;
-use super::settings::Settings;
 use super::{body, cache, graphql, write};
 use crate::graphql::execute::{Answer, Executor};
 
@@ -21,9 +18,9 @@ pub struct Door {
 }
 
 impl Door {
-    pub fn new(executor: Executor, settings: &Settings) -> Self {
-        let timeout = Duration::from_millis(settings.body_timeout_ms);
-        Self { executor, body: body::Limits { bytes: settings.max_body_bytes, timeout } }
+    /// None where an answer that was kept might do for whoever is refused.
+    pub fn new(executor: Executor, body: body::Limits) -> Option<Self> {
+        (!executor.may_keep_answers()).then_some(Self { executor, body })
     }
 
     /// What a request is answered that would be refused further in, whatever it asks. Who is to be told in another way goes

@@ -130,8 +130,8 @@ impl Face {
         let places = Arc::new(Semaphore::new(self.parts.subscriptions.max_connections.min(Semaphore::MAX_PERMITS)));
         let sockets = self.sockets(places.clone());
         let router = self.router(sockets.clone(), Streams::new(places, self.parts.subscriptions.clone()));
-        let door = Door::new(self.parts.executor, &self.settings);
-        Listening::new(listener, self.tls, (Some(door), router), &self.settings).serve(ending, drain).await;
+        let door = Door::new(self.parts.executor.clone(), self.body());
+        Listening::new(listener, self.tls, (door, router), &self.settings).serve(ending, drain).await;
         // They are no requests, and have been told at the same time.
         let _ = tokio::time::timeout(drain, sockets.ended()).await;
     }
@@ -142,12 +142,17 @@ impl Face {
         Sockets::new(executor.clone(), subscriptions.clone(), write_timeout, places, sight.ending.stopping.clone())
     }
 
+    /// How much of a request is read, and for how long.
+    fn body(&self) -> body::Limits {
+        let timeout = Duration::from_millis(self.settings.body_timeout_ms);
+        body::Limits { bytes: self.settings.max_body_bytes, timeout }
+    }
+
     fn router(&self, sockets: Sockets, streams: Streams) -> Router {
         let settings = &self.settings;
-        let timeout = Duration::from_millis(settings.body_timeout_ms);
-        let body = body::Limits { bytes: settings.max_body_bytes, timeout };
+        let body = self.body();
         let limits = Limits { body, batch: settings.max_batch };
-        let uploads = Uploads::new(body::Limits { bytes: settings.max_upload_bytes, timeout });
+        let uploads = Uploads::new(body::Limits { bytes: settings.max_upload_bytes, ..body });
         let files = uploads.limits;
         let (parts, origins, proxies) = (self.parts.clone(), self.origins.clone(), self.proxies.clone());
         let (has_page, cache) = (settings.graphiql, self.cache.clone());

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::OwnedPermit;
 
 use super::audit::{self, Audit};
 use super::{Cached, Fetcher, Sources, is_chosen};
-use crate::data::cache::{ANSWERS, Entry, History, Miss, Near, Place, Space, View};
+use crate::data::cache::{ANSWERS, Entry, History, Miss, Near, Place, Resource, Space, View};
 use crate::data::coherence::Slot;
 use crate::data::databases::Needs;
 use crate::data::position::Position;
@@ -170,14 +170,18 @@ impl Keep {
 }
 
 impl Sources {
-    /// Whether answers are kept at all.
+    /// Whether answers are kept at all: that is the same for as long as the process lives.
     pub fn may_keep_answers(&self) -> bool {
-        self.cache.kept(ANSWERS).is_some_and(|resource| resource.near.is_some())
+        self.kept_answers().is_some()
     }
 
     /// Whether they are, and it pays.
     pub fn keeps_answers(&self) -> bool {
-        self.cache.kept(ANSWERS).is_some_and(|resource| resource.near.is_some() && resource.pays())
+        self.kept_answers().is_some_and(Resource::pays)
+    }
+
+    fn kept_answers(&self) -> Option<&Resource> {
+        self.cache.kept(ANSWERS).filter(|resource| resource.near.is_some())
     }
 
     /// The answer to a question, if one is kept that may be served.

@@ -137,6 +137,14 @@ async fn all_is_told(cluster: &Cluster, app: &TestApp) {
     .await;
 }
 
+/// Waits until a reader waits for a server.
+async fn somebody_waits(app: &TestApp) {
+    eventually("a reader to wait", async || {
+        app.health().await["databases"].as_array().unwrap().iter().any(|node| node["busy"] != 0)
+    })
+    .await;
+}
+
 /// Found by `benches/proof`: a list has not changed, so a replica that is behind may answer for it; its rows have.
 #[tokio::test]
 async fn rows_that_come_with_a_list_are_no_older_than_what_their_client_has_done() {
@@ -175,10 +183,7 @@ async fn rows_that_come_with_a_list_are_no_older_than_what_their_client_has_done
         cluster.replicas.iter().for_each(crate::support::Gate::freeze);
         let others = see(&there, None, &list);
         let joins = async {
-            eventually("others to wait", async || {
-                there.health().await["databases"].as_array().unwrap().iter().any(|node| node["busy"] != 0)
-            })
-            .await;
+            somebody_waits(&there).await;
             let (token, _) = write(&title).await;
             let joined = async || there.metric("shoal_loads_joined_total", "resource=\"posts\"").await;
             let before = joined().await;
@@ -235,10 +240,7 @@ async fn a_reader_that_stalled_before_it_filled_leaves_nothing_old() {
         cluster.replicas.iter().for_each(crate::support::Gate::freeze);
         let stalled = async { see(&app, None, USER).await };
         let meanwhile = async {
-            eventually("a reader to wait", async || {
-                app.health().await["databases"].as_array().unwrap().iter().any(|node| node["busy"] != 0)
-            })
-            .await;
+            somebody_waits(&app).await;
             let name = format!("new {turn}");
             let token = rename(&app, &name).await;
             cluster.replicas.iter().for_each(crate::support::Gate::thaw);
