@@ -45,8 +45,6 @@ impl Planned {
             ("PGOPTIONS", options),
             ("REPLICA_URLS", ""),
             CACHES_OFF,
-            // Nothing is explained but what is asked.
-            ("SHOAL_DATABASE__SLOW_MS", "0"),
             // However slow it is without an index, on a machine that others use, too.
             ("SHOAL_GRAPHQL__TIMEOUT_MS", "60000"),
             ("SHOAL_LOG__FORMAT", "json"),

@@ -19,6 +19,7 @@
 mod documents;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -63,26 +64,39 @@ impl Counted {
 
     /// Statements that a request costs.
     pub async fn statements_of(&mut self, body: &Value) -> usize {
-        let before = self.counted().await;
+        // What a replica gives up, and PostgreSQL does not count, is sent to another.
+        let given_up = async |app: &TestApp| app.metric("shoal_sql_conflicts_total", "").await as i64;
+        let (before, given_up_before) = (self.counted().await, given_up(&self.app).await);
         let answer = self.app.ask_with(body, &[("shoal-trace", "1")]).await;
-        let cost = self.counted().await - before;
+        let given_up = given_up(&self.app).await - given_up_before;
+        let mut counted = self.counted().await;
+        for (text, calls) in before {
+            *counted.entry(text).or_default() -= calls;
+        }
+        counted.retain(|_, calls| *calls != 0);
+        let cost = counted.values().sum::<i64>();
         assert_eq!(answer.json.get("errors"), None, "{body}: {}", answer.json);
-        assert_eq!(answer.json["extensions"]["shoal"]["statements"], cost, "what the server says of {body}");
+        let told = answer.json["extensions"]["shoal"]["statements"].as_i64().unwrap();
+        assert_eq!(told - given_up, cost, "what the server says of {body}, and what was counted: {counted:#?}");
         usize::try_from(cost).unwrap()
     }
 
-    pub async fn counted(&mut self) -> i64 {
-        // But for what no request asks: positions, what a new connection or a COMMIT says, what the feed looks at, and
-        // what is asked when a statement was slow.
-        let sql = "select coalesce(sum(calls), 0)::bigint from pg_stat_statements(true)
+    /// The statements that were run so far, and how often.
+    pub async fn counted(&mut self) -> BTreeMap<String, i64> {
+        // But for what no request asks: positions, what a new connection or a COMMIT says, what the feed looks at,
+        // and what `/metrics` counts.
+        let sql = "select query, sum(calls)::bigint from pg_stat_statements(true)
                    where dbid = (select oid from pg_database where datname = $1)
-                     and query !~ 'pg_control_system|pg_current_wal|pg_current_snapshot|pg_publication|set_config|pg_get_indexdef|pg_stat_user'";
-        let mut sum = 0;
+                     and query !~ 'pg_control_system|pg_current_wal|pg_current_snapshot|pg_publication|set_config|measureJobs'
+                   group by query";
+        let mut sums = BTreeMap::new();
         for node in &mut self.nodes {
-            let counted = sqlx::query_scalar::<_, i64>(sql).bind(self.app.database.name()).fetch_one(node);
-            sum += counted.await.unwrap();
+            let counted = sqlx::query_as::<_, (String, i64)>(sql).bind(self.app.database.name()).fetch_all(node);
+            for (text, calls) in counted.await.unwrap() {
+                *sums.entry(text).or_default() += calls;
+            }
         }
-        sum
+        sums
     }
 }
 

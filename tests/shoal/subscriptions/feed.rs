@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Socket, USER, named};
 use crate::support::cluster::Cluster;
-use crate::support::{Backend, CACHES_OFF, Database, TestApp};
+use crate::support::{Backend, CACHES_OFF, Database, PATIENT, TestApp};
 
 #[tokio::test]
 async fn what_others_write_is_heard_through_every_instance() {
@@ -48,7 +48,7 @@ async fn what_others_write_is_heard_through_every_instance() {
 #[tokio::test]
 async fn an_event_shows_at_least_its_own_state_however_far_replicas_lag() {
     let cluster = Cluster::alone().await;
-    let app = cluster.caching(&[("SHOAL_DATABASE__MAX_STALENESS_MS", "600000")]).await;
+    let app = cluster.caching(&[PATIENT]).await;
     let mut socket = Socket::open(&app).await;
     let query = r#"subscription { userUpdated(id: "VXNlcjox") { name posts(first: 1) { nodes { title } } } }"#;
     socket.subscribe("user", query, json!({})).await;

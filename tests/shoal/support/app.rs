@@ -12,8 +12,14 @@ use super::stack::{Backend, Database, command};
 /// What tells a server to do without caches: for tests that look at what it asks its databases.
 pub const CACHES_OFF: (&str, &str) = ("SHOAL_CACHE__OFF", "true");
 
-/// What allows larger requests than people write: for tests that ask for everything at once.
-pub const LARGE_REQUESTS: [(&str, &str); 6] = [
+/// What lets replicas answer that lag behind what other tests write.
+pub const PATIENT: (&str, &str) = ("SHOAL_DATABASE__MAX_STALENESS_MS", "600000");
+
+/// What allows larger requests than people write, and gives them time: for tests that ask for everything at once.
+pub const LARGE_REQUESTS: [(&str, &str); 9] = [
+    PATIENT,
+    ("SHOAL_DATABASE__POOL__ACQUIRE_TIMEOUT_MS", "60000"),
+    ("SHOAL_GRAPHQL__TIMEOUT_MS", "60000"),
     ("SHOAL_GRAPHQL__MAX_PRICE", "1000000000"),
     ("SHOAL_GRAPHQL__LIMITS__TOKENS", "50000"),
     ("SHOAL_GRAPHQL__LIMITS__ROOT_FIELDS", "1000"),
@@ -64,8 +70,7 @@ impl TestApp {
     /// The same, with replicas that may answer whatever is not asked for with a token, until it is dropped: they lag behind
     /// what other tests write, and are not asked to be within seconds of it.
     pub async fn with_replicas(database: Database) -> Self {
-        let patience = ("SHOAL_DATABASE__MAX_STALENESS_MS", "600000");
-        let app = Self::start(Arc::new(database), &[patience, CACHES_OFF]).await;
+        let app = Self::start(Arc::new(database), &[PATIENT, CACHES_OFF]).await;
         app.all_usable().await;
         app
     }

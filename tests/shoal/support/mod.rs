@@ -8,7 +8,7 @@ pub mod id;
 pub mod sink;
 mod stack;
 
-pub use app::{Answer, CACHES_OFF, TestApp};
+pub use app::{Answer, CACHES_OFF, PATIENT, TestApp};
 pub use gate::Gate;
 pub use stack::{Backend, Database, Node, Stack, command, eventually, free_port};
 

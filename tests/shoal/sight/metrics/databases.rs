@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{grows, is, moves};
 use crate::support::cluster::{Cluster, is_back, is_out, restocked, stock};
-use crate::support::{Backend, Database, Gate, TestApp, eventually};
+use crate::support::{Backend, Database, Gate, PATIENT, TestApp, eventually};
 
 const BOUND: (&str, &str) = ("SHOAL_DATABASE__MAX_STALENESS_MS", "1000");
 const USER: &str = "{ user(id: \"VXNlcjox\") { name } }";
@@ -119,7 +119,7 @@ async fn replicas_that_lag_are_waited_for_or_passed_over() {
 async fn a_crowd_is_shown_what_replicas_have() {
     let cluster = Cluster::alone().await;
     let settings = [
-        ("SHOAL_DATABASE__MAX_STALENESS_MS", "600000"),
+        PATIENT,
         ("SHOAL_DATABASE__PRIMARY_READS", "1"),
         ("SHOAL_CACHE__REFRESH", "false"),
         ("SHOAL_ADMISSION__IN_WORK", "100"),
