@@ -50,6 +50,11 @@ impl Held {
         self.lock().keys().copied().collect()
     }
 
+    /// How many those are.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Goes by what the table says of those that were asked for: `until` is how long they are kept now.
     pub fn told(&self, asked: &[Attempt], told: &Told, until: Instant) {
         let mut running = self.lock();

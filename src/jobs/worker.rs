@@ -25,6 +25,9 @@ use crate::mail::Mailer;
 
 /// How many parts of a lease pass until it is extended.
 const PARTS: u32 = 4;
+/// How far apart jobs are taken that come one by one, and how long places that come free one by one wait for others: a
+/// transaction for each job costs more than the job.
+const GATHER: Duration = Duration::from_millis(25);
 /// How long what became of the last jobs may take to be written down.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -105,11 +108,9 @@ impl Shared {
         attempts: &mut JoinSet<()>,
     ) {
         let settings = &self.means.settings;
-        let mut next_look = Instant::now();
+        let (mut next_look, mut enough) = (Instant::now(), 1);
         loop {
-            let Ok(first) = places.clone().acquire_owned().await else { return };
-            let mut free = vec![first];
-            free.extend(std::iter::from_fn(|| places.clone().try_acquire_owned().ok()));
+            let Some(mut free) = free_places(places, enough).await else { return };
             while attempts.try_join_next().is_some() {}
             let ids = match Instant::now() >= next_look {
                 true => None,
@@ -127,12 +128,18 @@ impl Shared {
             if is_look && jobs.len() < wanted {
                 next_look = Instant::now() + settings.poll();
             }
-            let is_idle = jobs.is_empty();
+            let (is_idle, are_all) = (jobs.is_empty(), jobs.len() < wanted);
+            // Where there are more than can be run, those that wait are not to wait for all that run.
+            enough = if are_all { 1 } else { settings.concurrency.of(kind).div_ceil(2) };
             for ((job, until), place) in jobs.into_iter().zip(free.drain(..)) {
                 attempts.spawn(self.clone().attempt(job, until, place, settled.clone()));
             }
             drop(free);
-            if is_idle && !(is_look && next_look <= Instant::now()) {
+            if !is_idle {
+                if are_all {
+                    let _ = timeout(GATHER, pending::<()>()).await;
+                }
+            } else if !(is_look && next_look <= Instant::now()) {
                 let until_look = next_look.saturating_duration_since(Instant::now());
                 let pause = if self.hints.are_shared() { until_look.min(settings.hint()) } else { until_look };
                 if timeout(pause, self.hints.given(kind.name())).await.is_ok() {
@@ -271,6 +278,21 @@ impl Shared {
             let _ = timeout(self.means.settings.poll(), pending::<()>()).await;
         }
     }
+}
+
+/// Places that are free: one at least, and as many as are enough or come free in time. None where no more come.
+async fn free_places(places: &Arc<Semaphore>, enough: usize) -> Option<Vec<OwnedSemaphorePermit>> {
+    let mut free = vec![places.clone().acquire_owned().await.ok()?];
+    let others = async {
+        while free.len() < enough
+            && let Ok(place) = places.clone().acquire_owned().await
+        {
+            free.push(place);
+        }
+    };
+    let _ = timeout(GATHER, others).await;
+    free.extend(std::iter::from_fn(|| places.clone().try_acquire_owned().ok()));
+    Some(free)
 }
 
 /// What a trace tells of an attempt, by the conventions for messaging: the table is the queue, a kind a destination.

@@ -1,5 +1,6 @@
 //! What workers write of jobs.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -48,14 +49,22 @@ impl Work for Claim {
                 transaction.take::<job::Model>(&conditions, &[Column::Priority, Column::DueAt], self.limit).await?
             }
         };
-        let begun = transaction.add(Column::Attempt, taken.into_iter().map(|job| (job, 1)).collect()).await?;
-        let columns = job::ActiveModel {
-            state: Set(State::Running),
-            leased_until: Set(Some(later(now, self.lease_ms))),
-            worker: Set(Some(self.worker.clone())),
-            ..Default::default()
-        };
-        let running = transaction.update_all(begun, columns).await?;
+        // Most are at their first attempt, and are written in one statement.
+        let mut attempts = BTreeMap::<_, Vec<_>>::new();
+        for job in taken {
+            attempts.entry(job.attempt + 1).or_default().push(job);
+        }
+        let mut running = Vec::new();
+        for (attempt, jobs) in attempts {
+            let columns = job::ActiveModel {
+                state: Set(State::Running),
+                attempt: Set(attempt),
+                leased_until: Set(Some(later(now, self.lease_ms))),
+                worker: Set(Some(self.worker.clone())),
+                ..Default::default()
+            };
+            running.extend(transaction.update_all(jobs, columns).await?);
+        }
         Ok(running.into_iter().map(Locked::into_row).collect())
     }
 }
