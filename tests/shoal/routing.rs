@@ -261,6 +261,7 @@ async fn a_failover() {
     let (answer, _) = stock(&app, Some(&old_token)).await;
     assert_eq!(stock_in(&answer), after);
     assert!(answer.token.is_some_and(|new| new != old_token));
+    assert!(app.metric("shoal_tokens_total", "outcome=\"of_another_universe\"").await > 0.0);
     // The same key, which was refused when there was nobody to take it.
     assert_eq!(restocked(&app, "lost").await.0, after + 1);
 }

@@ -16,7 +16,7 @@ use crate::support::{Backend, Database, TestApp, eventually};
 type Told = (&'static str, &'static str);
 
 /// What is told for reasons that cannot be planted from outside, and what holds it instead.
-const NOT_PLANTED: [(&str, &str, &str); 6] = [
+const NOT_PLANTED: [(&str, &str, &str); 4] = [
     (
         "shoal_feed_floor_raises_total",
         "gap",
@@ -25,8 +25,6 @@ const NOT_PLANTED: [(&str, &str, &str); 6] = [
     ("shoal_jobs_total", "given back", "told when nobody can ask any more; tests/jobs looks at the row"),
     ("shoal_cache_refreshed_total", "failed", "needs a feed that tells and databases that do not answer, at once"),
     ("shoal_cache_audits_total", "unknown", "needs a hit and a primary that is lost, at once"),
-    ("shoal_tokens_total", "of_another_universe", "needs a failover: tests/routing looks at the answer"),
-    ("shoal_subscriptions_cut_total", "events_lost", "tests/subscriptions looks at what the subscriber is told"),
 ];
 
 /// Does something, and waits until all of these have grown.

@@ -35,6 +35,7 @@ async fn when_the_feed_is_lost_all_end_and_may_begin_anew() {
     }
     ended.sort_unstable();
     assert_eq!(ended, ["one", "two"]);
+    assert_eq!(app.metric("shoal_subscriptions_cut_total", "reason=\"events_lost\"").await, 2.0);
     app.caches().await;
     socket.subscribe("one", USER, json!({})).await;
     socket.settle().await;
