@@ -15,6 +15,8 @@ use crate::{Options, is_clean};
 struct Held {
     /// Of the instance that is never killed, in MB.
     memory: f64,
+    /// What its near tier keeps by its own estimate, in MB: it fills for as long as rows are added.
+    near: f64,
     files: f64,
     /// Of all instances.
     connections: f64,
@@ -59,6 +61,7 @@ async fn look(rig: &Rig) -> Held {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     let memory = resident.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0;
+    let near = rig.instances[0].metric("shoal_cache_near_bytes", "").await / 1024.0 / 1024.0;
     let files = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count() as f64;
     let mut primary = rig.primary().connect(rig.database.name()).await;
     const ASKED: &str = "select
@@ -67,7 +70,7 @@ async fn look(rig: &Rig) -> Held {
         (select coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0) / 1024
             from pg_stat_replication where application_name like 'replica%')::float8";
     let row = sqlx::query(ASKED).fetch_one(&mut primary).await.unwrap();
-    Held { memory, files, connections: row.get(0), slots: row.get(1), lag: row.get(2) }
+    Held { memory, near, files, connections: row.get(0), slots: row.get(1), lag: row.get(2) }
 }
 
 /// Whether the last quarter holds no more than the second: the first warms up.
@@ -79,8 +82,9 @@ fn compare(held: &[Held]) -> bool {
     let quarter = held.len() / 4;
     type Of = fn(&Held) -> f64;
     // What may come on top of a tenth: caches that fill, and connections that idle.
-    let columns: [(&str, Of, f64); 5] = [
+    let columns: [(&str, Of, f64); 6] = [
         ("memory, MB", |held| held.memory, 16.0),
+        ("near tier, MB", |held| held.near, 16.0),
         ("files", |held| held.files, 16.0),
         ("connections", |held| held.connections, 8.0),
         ("slots", |held| held.slots, 0.0),

@@ -263,15 +263,17 @@ impl Fetcher {
         let (now, mut for_far) = (Instant::now(), Vec::new());
         let (mut parts, mut misses) = (Vec::with_capacity(keys.len()), [0; Miss::ALL.len()]);
         for key in keys {
-            let slots = source.dependencies(key);
             let found = near.get::<S::Kept>(&asked.place(key), view.history.universe, now);
-            let judged = found.and_then(|entry| match view.refuses(entry.stamp, slots.iter()) {
-                Some(miss) => Err(miss),
-                None => Ok(entry),
+            let judged = found.and_then(|entry| {
+                let slots = source.dependencies(key);
+                match view.refuses(entry.stamp, slots.iter()) {
+                    Some(miss) => Err(miss),
+                    None => Ok((entry, slots)),
+                }
             });
             let miss = match judged {
                 Err(miss) => miss,
-                Ok(entry) => {
+                Ok((entry, slots)) => {
                     parts.extend(slots.into_iter().map(|slot| (slot, entry.stamp)));
                     let hits_before = entry.hit();
                     if hits_before.is_multiple_of(AGES) {

@@ -11,6 +11,12 @@ use super::{BOUND, USER, rename, see, warm};
 use crate::support::cluster::Cluster;
 use crate::support::{Backend, Database, TestApp, eventually};
 
+const STOCK: &str = "{ product(id: \"UHJvZHVjdDox\") { stock } }";
+
+fn stock_in(data: &Value) -> i64 {
+    data["product"]["stock"].as_i64().unwrap()
+}
+
 /// Writes as another service does, and waits until it is seen; it stays seen.
 async fn write_and_see(cluster: &Cluster, app: &TestApp, name: &str) {
     cluster.database.execute(&format!("update users set name = '{name}' where id = 1")).await;
@@ -164,13 +170,11 @@ async fn what_is_not_told_is_not_kept() {
 async fn a_rewrite_and_a_truncation_are_noticed() {
     let cluster = Cluster::shared(Database::demo(Backend::Postgres).await).await;
     let app = cluster.caching(&BOUND).await;
-    let query = "{ product(id: \"UHJvZHVjdDox\") { stock } }";
-    let stock = |data: &Value| data["product"]["stock"].as_i64().unwrap();
     for _ in 0..3 {
-        let before = stock(&warm(&app, query).await);
+        let before = stock_in(&warm(&app, STOCK).await);
         cluster.database.execute("alter table products alter column stock type int using stock + 1").await;
-        eventually("the rewrite to be seen", async || stock(&see(&app, None, query).await.data) == before + 1).await;
-        assert_eq!(stock(&warm(&app, query).await), before + 1);
+        eventually("the rewrite to be seen", async || stock_in(&see(&app, None, STOCK).await.data) == before + 1).await;
+        assert_eq!(stock_in(&warm(&app, STOCK).await), before + 1);
     }
     let tags = "{ post(id: \"UG9zdDox\") { tags { totalCount } } }";
     cluster.database.execute("insert into post_tags select 1, id from tags on conflict do nothing").await;
@@ -186,13 +190,11 @@ async fn a_rewrite_and_a_truncation_are_noticed() {
 async fn a_token_covers_a_rewrite_that_came_before_it() {
     let cluster = Cluster::shared(Database::demo(Backend::Postgres).await).await;
     let app = cluster.caching(&BOUND).await;
-    let query = "{ product(id: \"UHJvZHVjdDox\") { stock } }";
-    let stock = |data: &Value| data["product"]["stock"].as_i64().unwrap();
     for turn in 0..5 {
-        let before = stock(&warm(&app, query).await);
+        let before = stock_in(&warm(&app, STOCK).await);
         cluster.database.execute("alter table products alter column stock type int using stock + 1").await;
         let token = rename(&app, &format!("rewritten {turn}")).await;
-        assert_eq!(stock(&see(&app, Some(&token), query).await.data), before + 1, "turn {turn}");
+        assert_eq!(stock_in(&see(&app, Some(&token), STOCK).await.data), before + 1, "turn {turn}");
     }
 }
 

@@ -110,9 +110,7 @@ impl Rig {
     pub async fn metric(&self, name: &str, label: &str) -> f64 {
         let mut sum = 0.0;
         for instance in &self.instances {
-            if let Some(app) = &*instance.app.lock().await {
-                sum += app.metric(name, label).await;
-            }
+            sum += instance.metric(name, label).await;
         }
         sum
     }
@@ -149,6 +147,14 @@ impl Instance {
         *self.url.write().unwrap() = started.at("/graphql");
         started.caches().await;
         *app = Some(started);
+    }
+
+    /// A metric of it; nothing while it does not run.
+    pub async fn metric(&self, name: &str, label: &str) -> f64 {
+        match &*self.app.lock().await {
+            Some(app) => app.metric(name, label).await,
+            None => 0.0,
+        }
     }
 
     /// Kills it.
