@@ -15,7 +15,7 @@ use crate::{Options, is_clean};
 struct Held {
     /// Of the instance that is never killed, in MB.
     memory: f64,
-    /// What its near tier keeps by its own estimate, in MB: it fills for as long as rows are added.
+    /// What its near tier keeps by its own estimate, in MB.
     near: f64,
     files: f64,
     /// Of all instances.
@@ -28,8 +28,12 @@ struct Held {
 /// A minute, of which the faults of one strike take a part.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// A near tier that is full before the first quarter ends: from then on memory can be flat, though rows are added.
+const SMALL: (&str, &str) = ("SHOAL_CACHE__NEAR_BYTES", "8388608");
+
 pub async fn soak(options: &Options) -> bool {
-    let rig = Rig::start().await;
+    let mut rig = Rig::start().await;
+    rig.begin_anew(&[SMALL]).await;
     let (start, mut seed, mut all_clean) = (Instant::now(), options.seed, true);
     let mut held = Vec::new();
     let mut order = fastrand::Rng::with_seed(seed);
