@@ -28,7 +28,7 @@ pub const PRODUCTS: i64 = 40;
 /// Names that look-ups ask for; some of them are nobody's.
 pub const SKUS: i64 = 56;
 pub const NAMES: i64 = 18;
-/// Pages of this or more hold all of any list, and of the most there may be.
+/// Sizes of pages: lists of fewer rows are there as a whole.
 pub const WHOLE: std::ops::RangeInclusive<usize> = 90..=100;
 
 /// The rows at the beginning. The last tags are there to be renamed.
@@ -175,10 +175,13 @@ fn text(value: &Json) -> Value {
     })
 }
 
-/// A list and its count, unless there is no row that has it.
+/// A list and its count, unless there is no row that has it. Of one that has grown too long it is not known whether it is all
+/// there.
 fn list(list: &Json, (members, count): (Register, Register), seen: &mut Vec<(Register, Value)>) {
     if let Some(nodes) = list["nodes"].as_array() {
-        seen.push((members, Value::Members(nodes.iter().map(key).collect())));
+        if nodes.len() < *WHOLE.start() {
+            seen.push((members, Value::Members(nodes.iter().map(key).collect())));
+        }
         seen.push((count, Value::Count(list["totalCount"].as_u64().unwrap() as usize)));
     }
 }
