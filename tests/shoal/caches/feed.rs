@@ -8,10 +8,8 @@ use serde_json::Value;
 use sqlx::Connection;
 
 use super::{BOUND, USER, rename, see, warm};
-use crate::support::cluster::Cluster;
+use crate::support::cluster::{Cluster, STOCK};
 use crate::support::{Backend, Database, TestApp, eventually};
-
-const STOCK: &str = "{ product(id: \"UHJvZHVjdDox\") { stock } }";
 
 fn stock_in(data: &Value) -> i64 {
     data["product"]["stock"].as_i64().unwrap()

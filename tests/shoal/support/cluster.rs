@@ -145,9 +145,12 @@ pub async fn is_back(app: &TestApp, node: &str) {
     eventually("a server to be used again", async || health_of(app, node).await["usable"] == true).await;
 }
 
-/// Asks for the stock of a product, as whoever has this token; the answer, and the node that gave it.
+/// Asks for the stock of a product.
+pub const STOCK: &str = "{ product(id: \"UHJvZHVjdDox\") { stock } }";
+
+/// Asks that, as whoever has this token; the answer, and the node that gave it.
 pub async fn stock(app: &TestApp, token: Option<&str>) -> (Answer, String) {
-    let body = json!({ "query": "{ product(id: \"UHJvZHVjdDox\") { stock } }" });
+    let body = json!({ "query": STOCK });
     let answer = app.ask_as(token, &body, &[("shoal-trace", "1")]).await;
     let node = answer.json["extensions"]["shoal"]["batches"][0]["node"].as_str().unwrap_or_default().to_owned();
     (answer, node)
