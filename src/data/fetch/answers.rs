@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::sync::mpsc::OwnedPermit;
 
-use super::audit::{self, Audit};
+use super::audit::{self, Audit, Compare};
 use super::{Cached, Fetcher, Sources, is_chosen};
 use crate::data::cache::{ANSWERS, Entry, History, Miss, Near, Place, Resource, Space, View};
 use crate::data::coherence::Slot;
@@ -225,10 +225,11 @@ impl<N: Send + Sync + 'static> Comparison<N> {
     /// Compares, in the background, with what is made of what the primary has; none if that fails.
     pub fn with(self, made_anew: impl Future<Output = Option<Bytes>> + Send + 'static) {
         let Self { permit, kept: entry, history } = self;
-        permit.send(Box::new(move |sources| {
+        let of = history.clone();
+        let compare: Compare = Box::new(move |sources, shows| {
             async move {
                 let Some(kept) = &entry.value else { return };
-                let same = match audit::shows_all(&sources, &history).await {
+                let same = match shows {
                     true => made_anew.await.map(|now| now == kept.bytes),
                     false => None,
                 };
@@ -236,6 +237,7 @@ impl<N: Send + Sync + 'static> Comparison<N> {
                 audit::conclude(&sources, judged, same, &history).await;
             }
             .boxed()
-        }));
+        });
+        permit.send(Audit { history: of, compare });
     }
 }

@@ -5,6 +5,7 @@
 //! changed since it was served, so a difference by itself says nothing. It counts if the old value still passes the rule
 //! once the feed is past the state that it was compared with.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::answers::Part;
 use super::load::{Keep, Load};
-use super::{Cached, Sources};
+use super::{Cached, Sources, WAITING};
 use crate::data::cache::{History, Place};
 use crate::data::databases::Needs;
 use crate::data::ledger::About;
@@ -26,13 +27,35 @@ use crate::data::sql::Dialect;
 /// How long the feed may take to get past what a value was compared with; the comparison says nothing after that.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// For how long comparisons are gathered: those that wait need the primary's position once.
+const GATHER: Duration = Duration::from_millis(20);
+
 /// A comparison to be made.
-pub(super) type Audit = Box<dyn FnOnce(Sources) -> BoxFuture<'static, ()> + Send>;
+pub(super) struct Audit {
+    pub history: Arc<History>,
+    pub compare: Compare,
+}
+
+/// Compares with the primary, or says that it does not show all that may have been served.
+pub(super) type Compare = Box<dyn FnOnce(Sources, bool) -> BoxFuture<'static, ()> + Send>;
 
 /// Makes comparisons, one after the other, until nobody asks for any more.
 pub(super) async fn run(sources: Sources, mut asked: mpsc::Receiver<Audit>) {
-    while let Some(audit) = asked.recv().await {
-        audit(sources.clone()).await;
+    let mut waiting = Vec::new();
+    while asked.recv_many(&mut waiting, WAITING).await > 0 {
+        let mut known: Option<(Arc<History>, bool)> = None;
+        for Audit { history, compare } in waiting.drain(..) {
+            let shows = match &known {
+                Some((of, shows)) if Arc::ptr_eq(of, &history) => *shows,
+                _ => {
+                    let shows = shows_all(&sources, &history).await;
+                    known = Some((history, shows));
+                    shows
+                }
+            };
+            compare(sources.clone(), shows).await;
+        }
+        let _ = tokio::time::timeout(GATHER, std::future::pending::<Infallible>()).await;
     }
 }
 
@@ -50,9 +73,10 @@ pub(super) fn of<S: Cached>(
     (served, stamp): (Option<S::Kept>, Position),
     history: Arc<History>,
 ) -> Audit {
-    Box::new(move |sources| {
+    let of = history.clone();
+    let compare: Compare = Box::new(move |sources, shows| {
         async move {
-            let same = match shows_all(&sources, &history).await {
+            let same = match shows {
                 true => compare(&sources, &source, &key, served.as_ref()).await,
                 false => None,
             };
@@ -61,7 +85,8 @@ pub(super) fn of<S: Cached>(
             conclude(&sources, judged, same, &history).await;
         }
         .boxed()
-    })
+    });
+    Audit { history: of, compare }
 }
 
 /// Counts a comparison; none if it could not be made.
@@ -80,7 +105,7 @@ pub(super) async fn conclude(sources: &Sources, judged: Judged<'_>, same: Option
 }
 
 /// Waits until the primary shows all that anybody may have been served so far; whether it came to that.
-pub(super) async fn shows_all(sources: &Sources, history: &History) -> bool {
+async fn shows_all(sources: &Sources, history: &History) -> bool {
     let Some(end) = end(sources).await else { return false };
     if let Some(commits) = sources.databases.embedded() {
         history.advance(commits);
