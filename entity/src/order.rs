@@ -31,11 +31,17 @@ pub struct Model {
 /// The way of an order: each state follows the one before it, and `Cancelled` ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
+    #[serde(alias = "Pending")]
     Pending,
+    #[serde(alias = "Paid")]
     Paid,
+    #[serde(alias = "Shipped")]
     Shipped,
+    #[serde(alias = "Delivered")]
     Delivered,
+    #[serde(alias = "Cancelled")]
     Cancelled,
 }
 

@@ -52,9 +52,13 @@ pub struct Row {
 /// Only published posts are for everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
+    #[serde(alias = "Draft")]
     Draft,
+    #[serde(alias = "Published")]
     Published,
+    #[serde(alias = "Archived")]
     Archived,
 }
 

@@ -37,10 +37,15 @@ pub struct Model {
 /// What a user may do, from least to most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
+    #[serde(alias = "Customer")]
     Customer,
+    #[serde(alias = "Author")]
     Author,
+    #[serde(alias = "Moderator")]
     Moderator,
+    #[serde(alias = "Admin")]
     Admin,
 }
 
