@@ -194,6 +194,11 @@ impl Databases {
         (read, rows)
     }
 
+    /// Whether anybody but the primary may answer.
+    pub fn has_replicas(&self) -> bool {
+        !self.shared.replicas.is_empty()
+    }
+
     async fn route(
         &self,
         asked: Asked<'_>,

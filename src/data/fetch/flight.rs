@@ -256,6 +256,7 @@ impl<S: Cached> Landed<S> {
         self.sent(&loaded.sent);
         let enough = loaded.shows_enough(asked, true);
         match loaded.found {
+            Ok(found) if enough && self.values.is_empty() => self.values = found,
             Ok(found) => {
                 found.into_iter().for_each(|(key, value)| self.read(asked, (key, value), loaded.stamp, enough))
             }
