@@ -63,8 +63,8 @@ pub async fn serve(config: Config, flags: Flags, migrate: bool) -> Result<(), Fa
     databases.declare(migrate::indexes(&config));
     databases.watch(&config.token).await?;
     let far = Far::open(&config.redis)?;
-    let Joined { means, cache, dirty, hints } = means::join(&config, &databases, far)?;
-    let feed = Feed::start(&databases, &cache, &means.events, dirty)?;
+    let Joined { means, cache, refresh, hints } = means::join(&config, &databases, far)?;
+    let feed = Feed::start(&databases, &cache, &means.events, refresh)?;
     let (stop, ending) = stop::ending();
     let worker = work::beside(&config, (means.writes.clone(), mailer, traces), &hints, &ending.stopping)?;
     let sight = Sight {

@@ -93,7 +93,10 @@ pub fn metrics() -> Result<PrometheusHandle, Box<dyn std::error::Error + Send + 
     describe_gauge!("shoal_cache_near_bytes", Unit::Bytes, "What the near tier holds, by its own estimate");
     describe_gauge!("shoal_cache_near_entries", "Values in the near tier");
     describe_gauge!("shoal_cache_hit_rate", "The part of all keys that the tiers served since the start");
-    describe_counter!("shoal_cache_refreshed_total", "Hot rows read again after they changed, by resource and outcome");
+    describe_counter!(
+        "shoal_cache_refreshed_total",
+        "Hot rows kept anew as the log told that they changed, by resource and outcome"
+    );
     describe_counter!("shoal_cache_audits_total", "Hits compared with the primary, by resource and outcome");
     describe_counter!("shoal_cache_audit_mismatch_total", "Hits that were wrong, by resource: stays 0");
     describe_counter!("shoal_loads_joined_total", "Keys that waited for the load of another request, by resource");

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
 use super::{Failure, prefix, work};
 use crate::config::Config;
 use crate::data::Databases;
-use crate::data::cache::{Cache, Dirty, Far, Invalidate};
+use crate::data::cache::{Cache, Far, Invalidate, Refresh};
 use crate::data::events::Events;
 use crate::data::fetch::Sources;
 use crate::data::hints::Hints;
@@ -24,8 +22,8 @@ use crate::graphql::persisted::{self, Manifest, Named, Trust};
 pub(super) struct Joined {
     pub means: Means,
     pub cache: Cache,
-    /// Rows that are to be read again.
-    pub dirty: mpsc::Sender<Dirty>,
+    /// Who keeps what the log tells of rows.
+    pub refresh: Arc<dyn Refresh>,
     pub hints: Hints,
 }
 
@@ -36,7 +34,7 @@ pub(super) struct Joined {
 pub(super) fn join(config: &Config, databases: &Databases, far: Option<Far>) -> Result<Joined, Failure> {
     let prefix = prefix(config);
     let named = named(config, far.clone(), &prefix)?;
-    let (sources, dirty) =
+    let (sources, refresh) =
         Sources::open(databases.clone(), graphql::declarations(), config.cache.clone(), far.clone())?;
     let cache = sources.cache.clone();
     let events = Events::default();
@@ -57,7 +55,7 @@ pub(super) fn join(config: &Config, databases: &Databases, far: Option<Far>) -> 
         admission: Admission::new(config.admission.clone()),
         budgets: config.graphql.budgets.as_deref().map(Budgets::read).transpose()?.unwrap_or_default(),
     };
-    Ok(Joined { means, cache, dirty, hints })
+    Ok(Joined { means, cache, refresh, hints })
 }
 
 /// The documents that are known by name.

@@ -28,11 +28,13 @@ pub use near::{Entry, Near};
 pub use place::{Place, Space};
 pub use resource::{Resource, ResourceSettings, Settings};
 
+use super::change::Image;
 use super::declared::Declared;
+use super::position::Position;
 use super::scalar::Scalar;
 
-/// A value that was served so often since it was kept is worth to be read again when it changes.
-const HOT: u32 = 2;
+/// A row that was served so often since it was kept is worth to be kept anew when it changes.
+pub(super) const HOT: u32 = 2;
 
 /// What settings and metrics call whole answers.
 pub const ANSWERS: &str = "answers";
@@ -68,11 +70,19 @@ pub struct Usage {
     pub hit_rate: Option<f64>,
 }
 
-/// Rows that have changed, and are often served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dirty {
+/// Rows that have changed and are often served, as the log tells them.
+#[derive(Clone, Debug)]
+pub struct Fresh {
+    pub history: Arc<History>,
     pub table: &'static str,
-    pub keys: Vec<Scalar>,
+    /// Each as it is at `stamp`, with all the columns that it is read with.
+    pub rows: Vec<Image>,
+    pub stamp: Position,
+}
+
+/// Who keeps what the log tells of rows.
+pub trait Refresh: Send + Sync {
+    fn keep(&self, fresh: Fresh);
 }
 
 /// Keys that were asked of the tiers, by who served them.
@@ -153,7 +163,7 @@ impl Cache {
         !self.shared.settings.off && (self.shared.settings.near_bytes > 0 || self.shared.far.is_some())
     }
 
-    /// Whether a row is to be read again when it has changed: it was served more than once since it was kept.
+    /// Whether a row is to be kept anew when it has changed: it was served more than once since it was kept.
     pub fn is_hot(&self, table: &'static str, key: &Scalar) -> bool {
         let Some(resource) = self.kept(table).filter(|resource| resource.refresh) else { return false };
         let place = Place { space: Space::row(table), key: key.clone() };

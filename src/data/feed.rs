@@ -8,6 +8,7 @@
 //! writes, which tells itself: [`Invalidate`](super::cache::Invalidate).
 
 mod pgoutput;
+mod rows;
 mod session;
 mod side;
 mod tls;
@@ -20,9 +21,8 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 use serde::Serialize;
 use sqlx::postgres::PgConnection;
-use tokio::sync::mpsc;
 
-use super::cache::{Cache, Dirty};
+use super::cache::{Cache, Refresh};
 use super::databases::{Databases, Primary};
 use super::error::Error;
 use super::events::Events;
@@ -74,8 +74,7 @@ struct Shared {
     databases: Databases,
     cache: Cache,
     events: Events,
-    /// Takes rows that have changed and are to be read again.
-    dirty: mpsc::Sender<Dirty>,
+    refresh: Arc<dyn Refresh>,
     health: Mutex<Health>,
 }
 
@@ -107,7 +106,7 @@ impl Feed {
         databases: &Databases,
         cache: &Cache,
         events: &Events,
-        dirty: mpsc::Sender<Dirty>,
+        refresh: Arc<dyn Refresh>,
     ) -> Result<Option<Self>, Error> {
         let Some(primary) = databases.feed_of_primary()? else { return Ok(None) };
         if !cache.is_on() {
@@ -115,7 +114,7 @@ impl Feed {
         }
         let health = Mutex::new(Health { why: Some("it connects to the primary".to_owned()), ..Health::default() });
         let (databases, cache, events) = (databases.clone(), cache.clone(), events.clone());
-        let shared = Arc::new(Shared { databases, cache, events, dirty, health });
+        let shared = Arc::new(Shared { databases, cache, events, refresh, health });
         let follow = shared.clone().follow(primary);
         let thread = Thread::start("feed", follow).map_err(sqlx::Error::Io)?;
         Ok(Some(Self { shared, _thread: Arc::new(thread) }))

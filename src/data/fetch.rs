@@ -18,7 +18,7 @@ mod tests;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_graphql::dataloader::Loader;
 use metrics::histogram;
@@ -26,7 +26,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use tokio::sync::mpsc;
 
-use super::cache::{self, Cache, Dirty, Far, Miss, View};
+use super::cache::{self, Cache, Far, HOT, Miss, Refresh, View};
 use super::coherence::Demand;
 use super::databases::{Databases, Needs, TOKEN_WAIT};
 use super::error::Error;
@@ -41,9 +41,12 @@ pub use declare::Declarations;
 use flight::{Flights, Landed};
 pub use kept::{Cached, Had};
 use load::{Asked, Load, Sent};
+use refresh::Refills;
 
-/// The most comparisons, and changed rows, that may wait.
+/// The most comparisons that may wait.
 const WAITING: usize = 64;
+/// How long a request waits, once, for the log to tell of rows that have just changed.
+const FRESH_WAIT: Duration = Duration::from_millis(10);
 /// Of so many hits of one value in the near tier, its age is recorded once.
 const AGES: u32 = 16;
 
@@ -67,8 +70,7 @@ pub struct Fetcher {
 }
 
 impl Sources {
-    /// The tiers and the databases, for what is declared; and where to tell which rows have changed, to have them read
-    /// again.
+    /// The tiers and the databases, for what is declared; and who keeps what the log tells of rows.
     ///
     /// # Errors
     /// When the settings name a resource that there is not: the text tells which there are.
@@ -77,15 +79,14 @@ impl Sources {
         declarations: Declarations,
         settings: cache::Settings,
         far: Option<Far>,
-    ) -> Result<(Self, mpsc::Sender<Dirty>), String> {
-        let Declarations { declared, reloads } = declarations;
+    ) -> Result<(Self, Arc<dyn Refresh>), String> {
+        let Declarations { declared, refills } = declarations;
         let cache = Cache::new(declared, settings, far)?;
         let sources = Self { databases, cache, flights: Arc::default(), audits: None };
-        let (dirty, told) = mpsc::channel(WAITING);
-        tokio::spawn(refresh::run(sources.clone(), reloads, told));
         let (audits, asked) = mpsc::channel(WAITING);
         tokio::spawn(audit::run(sources.clone(), asked));
-        Ok((Self { audits: Some(audits), ..sources }, dirty))
+        let refills = Refills { sources: sources.clone(), refills };
+        Ok((Self { audits: Some(audits), ..sources }, Arc::new(refills)))
     }
 
     /// Has some of the hits compared with the primary; as many as there is time for.
@@ -210,9 +211,15 @@ impl Fetcher {
         let source = &asked.source;
         // Decided before it is known how much is missing, so that what is learnt is true of all.
         let pays = asked.resource().pays();
-        let (mut had, missing) = self.near(asked, keys);
+        let Near { mut had, mut missing, soon } = self.near(asked, keys, pays);
+        if soon > asked.view.history.fences.applied() && self.needs.may_wait() {
+            let _ = tokio::time::timeout(FRESH_WAIT, asked.view.history.shows(soon)).await;
+            let again = self.near(asked, &missing, pays);
+            had.extend(again.had);
+            missing = again.missing;
+        }
         let mut tally = Tally { near: keys.len() - missing.len(), far: 0 };
-        let mut values = HashMap::with_capacity(keys.len());
+        let mut values = HashMap::new();
         let (mut sent, mut joined) = (None, 0);
         if !missing.is_empty() {
             let is_recorded = self.recorder.records();
@@ -233,7 +240,7 @@ impl Fetcher {
                 self.record(source, keys.len(), tally, sent.as_ref(), start);
                 return Err(failed);
             }
-            values.extend(landed.values);
+            values = landed.values;
         }
         if pays {
             asked.resource().saved(keys.len(), tally.near + tally.far + joined);
@@ -255,19 +262,28 @@ impl Fetcher {
     }
 
     /// What the near tier serves, and the keys that it does not.
-    fn near<S: Cached>(&self, asked: &Asked<S>, keys: &[S::Key]) -> (Vec<Had<S>>, Vec<S::Key>) {
-        let (mut had, mut missing) = (Vec::with_capacity(keys.len()), Vec::new());
+    fn near<S: Cached>(&self, asked: &Asked<S>, keys: &[S::Key], pays: bool) -> Near<S> {
+        let (mut had, mut missing, mut soon) = (Vec::with_capacity(keys.len()), Vec::new(), Position::default());
         let (source, view, resource) = (&asked.source, &asked.view, asked.resource());
         let meters = &resource.in_near;
-        let Some(near) = &resource.near else { return (had, keys.to_vec()) };
+        let Some(near) = &resource.near else { return Near { had, missing: keys.to_vec(), soon } };
         let (now, mut for_far) = (Instant::now(), Vec::new());
         let (mut parts, mut misses) = (Vec::with_capacity(keys.len()), [0; Miss::ALL.len()]);
         for key in keys {
-            let found = near.get::<S::Kept>(&asked.place(key), view.history.universe, now);
+            let place = asked.place(key);
+            let found = match pays || near.has(&place) {
+                true => near.get::<S::Kept>(&place, view.history.universe, now),
+                false => Err(Miss::Absent),
+            };
             let judged = found.and_then(|entry| {
                 let slots = source.dependencies(key);
                 match view.refuses(entry.stamp, slots.iter()) {
-                    Some(miss) => Err(miss),
+                    Some(miss) => {
+                        if S::IS_TOLD && resource.refresh && miss == Miss::BehindFence && entry.hits() >= HOT {
+                            soon = soon.max(view.history.fences.fence(slots.iter()));
+                        }
+                        Err(miss)
+                    }
                     None => Ok((entry, slots)),
                 }
             });
@@ -301,7 +317,7 @@ impl Fetcher {
         if let Some(far) = self.sources.cache.far().filter(|_| !for_far.is_empty()) {
             far.fill(for_far);
         }
-        (had, missing)
+        Near { had, missing, soon }
     }
 
     fn record<S: Source>(&self, source: &S, keys: usize, tally: Tally, sent: Option<&Sent>, start: Instant) {
@@ -333,6 +349,14 @@ fn is_chosen(per_mille: u32) -> bool {
     let mixed = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     (mixed >> 32) % 1000 < u64::from(per_mille)
+}
+
+/// What the near tier came to.
+struct Near<S: Cached> {
+    had: Vec<Had<S>>,
+    missing: Vec<S::Key>,
+    /// Through where the log is to be told for those of the missing that it tells anew; or nowhere.
+    soon: Position,
 }
 
 /// How many keys each tier served.

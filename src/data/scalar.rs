@@ -147,6 +147,16 @@ impl Scalar {
         }
     }
 
+    /// The value as a record is serialised with it, where that has the names and values of the database.
+    pub fn json(self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(value) => value.into(),
+            Self::Int(value) | Self::Time(value) => value.into(),
+            Self::Text(value) => value.into(),
+        }
+    }
+
     /// The element type of an array of such values.
     pub(super) fn array_type(&self) -> ArrayType {
         match self {

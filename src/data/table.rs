@@ -119,6 +119,12 @@ impl Table {
         }
     }
 
+    /// What lists see of a row; none if not all of that is told. See [`Tables::listed_hash`].
+    pub fn listed_hash(&self, image: &Image) -> Option<u64> {
+        let listed = self.listed.iter().map(|column| image.get(column).cloned());
+        Some(hash(&listed.collect::<Option<Vec<_>>>()?))
+    }
+
     /// Tells what a column holds, if it is a key or listed, and under which name it is known here.
     pub fn column(&self, name: &str) -> Option<Named> {
         self.columns.get_key_value(name).map(|(name, kind)| (*name, *kind))
@@ -146,8 +152,12 @@ impl Tables {
     pub fn listed_hash<R: Record>(&self, row: &QueryResult) -> Result<u64, DbErr> {
         let Some(table) = self.find(record::table::<R>()) else { return Ok(0) };
         let listed = table.listed.iter().map(|column| Scalar::read_nullable(row, column, table.columns[column]));
-        Ok(FixedState::default().hash_one(listed.collect::<Result<Vec<_>, _>>()?))
+        Ok(hash(&listed.collect::<Result<Vec<_>, _>>()?))
     }
+}
+
+fn hash(listed: &[Scalar]) -> u64 {
+    FixedState::default().hash_one(listed)
 }
 
 #[cfg(test)]

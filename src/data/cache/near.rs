@@ -13,7 +13,7 @@ use super::place::Place;
 use crate::data::position::{Position, Universe};
 
 /// What an entry takes besides its value: its place, its stamp, and what the tier itself needs to find and to forget it.
-const OVERHEAD: usize = 400;
+const OVERHEAD: usize = 740;
 
 /// A value that was kept; none where nothing was found.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ trait AnyEntry: Any + Send + Sync {
 
 impl<T: Send + Sync + 'static> AnyEntry for Entry<T> {
     fn hits(&self) -> u32 {
-        self.hits.load(Ordering::Relaxed)
+        self.hits()
     }
 }
 
@@ -57,6 +57,12 @@ impl<T> Entry<T> {
         Self { value, stamp, universe, filled, expires: filled, is_far: false, hits: AtomicU32::new(0) }
     }
 
+    /// It was served so often before it changed.
+    #[must_use]
+    pub fn served(self, hits: u32) -> Self {
+        Self { hits: hits.into(), ..self }
+    }
+
     /// The far tier has it, too, or `is_far` is false.
     #[must_use]
     pub fn far(self, is_far: bool) -> Self {
@@ -66,6 +72,11 @@ impl<T> Entry<T> {
     /// Whether the far tier is to have it, too: now that it is served for the first time it is known to be of use.
     pub fn is_for_far(&self, hits_before: u32) -> bool {
         hits_before == 0 && !self.is_far
+    }
+
+    /// How often it was served since it was kept.
+    pub fn hits(&self) -> u32 {
+        self.hits.load(Ordering::Relaxed)
     }
 
     /// It is served; how often it was before.
@@ -78,6 +89,12 @@ impl Near {
     pub fn new(bytes: u64) -> Self {
         let held = Cache::builder().max_capacity(bytes).weigher(|_, held: &Held| held.bytes);
         Self { held: held.build_with_hasher(RandomState::default()) }
+    }
+
+    /// Whether there is something, of whatever history. Asking that is not remembered, unlike asking for it: what is asked
+    /// for most is kept longest, and that costs as much as to find it.
+    pub fn has(&self, place: &Place) -> bool {
+        self.held.contains_key(place)
     }
 
     /// What is kept of a history and has not expired, or why there is nothing.

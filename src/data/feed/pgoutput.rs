@@ -39,6 +39,8 @@ struct Relation<'a> {
     table: &'a Table,
     /// The columns in the order in which they are sent; none for those that do not matter.
     columns: Vec<Option<Named>>,
+    /// The same; none for those that rows are read without.
+    row: Vec<Option<Named>>,
 }
 
 /// A column as it is sent.
@@ -79,19 +81,30 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The row as it is after a change: all columns that it is read with, or none if not all of them are told.
+    pub fn row(&self, message: &[u8]) -> Result<Option<Image>, Unreadable> {
+        let mut bytes = Bytes(message);
+        let (b'I' | b'U') = bytes.byte()? else { return Ok(None) };
+        let Some(relation) = self.relations.get(&bytes.u32()?).ok_or(Unreadable)? else { return Ok(None) };
+        let tuples = relation.tuples(&mut bytes, &relation.row)?;
+        let new = tuples.into_iter().find(|(kind, _)| *kind == b'N').map(|(_, image)| image);
+        Ok(new.filter(|image| relation.table.row.iter().all(|(name, _)| image.get(name).is_some())))
+    }
+
     fn relation(&mut self, bytes: &mut Bytes<'_>) -> Result<(), Unreadable> {
         let number = bytes.u32()?;
         let (_schema, name) = (bytes.text()?, bytes.text()?);
         let _identity = bytes.byte()?;
         let table = self.tables.find(name);
-        let mut columns = Vec::new();
+        let (mut columns, mut row) = (Vec::new(), Vec::new());
         for _ in 0..bytes.u16()? {
             let _flags = bytes.byte()?;
             let column = bytes.text()?;
             columns.push(table.and_then(|table| table.column(column)));
+            row.push(table.and_then(|table| table.row.iter().find(|(name, _)| *name == column).copied()));
             let (_type, _modifier) = (bytes.u32()?, bytes.u32()?);
         }
-        self.relations.insert(number, table.map(|table| Relation { table, columns }));
+        self.relations.insert(number, table.map(|table| Relation { table, columns, row }));
         Ok(())
     }
 
@@ -101,14 +114,7 @@ impl<'a> Reader<'a> {
         sides: impl Fn(&[(u8, Image)]) -> Result<(Option<Image>, Option<Image>), Unreadable>,
     ) -> Result<Message, Unreadable> {
         let Some(relation) = self.relations.get(&bytes.u32()?).ok_or(Unreadable)? else { return Ok(Message::Other) };
-        let mut tuples = Vec::with_capacity(2);
-        while !bytes.0.is_empty() {
-            let kind = bytes.byte()?;
-            let old = tuples.last().map(|(_, old): &(u8, Image)| old);
-            let image = relation.image(bytes, kind == b'K', old)?;
-            tuples.push((kind, image));
-        }
-        let (old, new) = sides(&tuples)?;
+        let (old, new) = sides(&relation.tuples(bytes, &relation.columns)?)?;
         let table = relation.table;
         let image = new.as_ref().or(old.as_ref()).ok_or(Unreadable)?;
         let key =
@@ -128,34 +134,51 @@ impl<'a> Reader<'a> {
 }
 
 impl Relation<'_> {
-    /// The columns of a tuple that matter. Of one that has only its key, null says nothing; what is not sent again is as
-    /// it was.
-    fn image(&self, bytes: &mut Bytes<'_>, is_key: bool, old: Option<&Image>) -> Result<Image, Unreadable> {
-        if usize::from(bytes.u16()?) != self.columns.len() {
-            return Err(Unreadable);
+    /// The tuples of a change, each with its kind.
+    fn tuples(&self, bytes: &mut Bytes<'_>, columns: &[Option<Named>]) -> Result<Vec<(u8, Image)>, Unreadable> {
+        let mut tuples = Vec::with_capacity(2);
+        while !bytes.0.is_empty() {
+            let kind = bytes.byte()?;
+            let old = tuples.last().map(|(_, old): &(u8, Image)| old);
+            let image = image(bytes, columns, kind == b'K', old)?;
+            tuples.push((kind, image));
         }
-        let mut image = Vec::with_capacity(self.columns.len());
-        for column in &self.columns {
-            let sent = match bytes.byte()? {
-                b'n' => Sent::Null,
-                b'u' => Sent::Unchanged,
-                b'b' => {
-                    let length = bytes.u32()? as usize;
-                    Sent::Binary(bytes.take(length)?)
-                }
-                _ => return Err(Unreadable),
-            };
-            let Some((name, kind)) = *column else { continue };
-            let value = match sent {
-                Sent::Null if is_key => None,
-                Sent::Null => Some(Scalar::Null),
-                Sent::Unchanged => old.and_then(|old| old.get(name)).cloned(),
-                Sent::Binary(bytes) => Some(scalar(bytes, kind)?),
-            };
-            image.extend(value.map(|value| (name, value)));
-        }
-        Ok(image.into_iter().collect())
+        Ok(tuples)
     }
+}
+
+/// Columns of a tuple, by what they are known as here. Of one that has only its key, null says nothing; what is not sent
+/// again is as it was.
+fn image(
+    bytes: &mut Bytes<'_>,
+    columns: &[Option<Named>],
+    is_key: bool,
+    old: Option<&Image>,
+) -> Result<Image, Unreadable> {
+    if usize::from(bytes.u16()?) != columns.len() {
+        return Err(Unreadable);
+    }
+    let mut image = Vec::with_capacity(columns.len());
+    for column in columns {
+        let sent = match bytes.byte()? {
+            b'n' => Sent::Null,
+            b'u' => Sent::Unchanged,
+            b'b' => {
+                let length = bytes.u32()? as usize;
+                Sent::Binary(bytes.take(length)?)
+            }
+            _ => return Err(Unreadable),
+        };
+        let Some((name, kind)) = *column else { continue };
+        let value = match sent {
+            Sent::Null if is_key => None,
+            Sent::Null => Some(Scalar::Null),
+            Sent::Unchanged => old.and_then(|old| old.get(name)).cloned(),
+            Sent::Binary(bytes) => Some(scalar(bytes, kind)?),
+        };
+        image.extend(value.map(|value| (name, value)));
+    }
+    Ok(image.into_iter().collect())
 }
 
 /// A value in PostgreSQL's binary form.

@@ -1,6 +1,6 @@
 //! One life of the feed: a slot, and what it tells until it ends.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,15 +10,15 @@ use metrics::counter;
 use pgwire_replication::{Lsn, ReplicationClient, ReplicationConfig, ReplicationEvent};
 
 use super::pgoutput::{Message, Reader};
+use super::rows::Rows;
 use super::side::{Side, Watched};
 use super::{Lost, NotKept, PUBLICATION, Shared, pause, tls};
-use crate::data::cache::{Dirty, History};
+use crate::data::cache::{Fresh, History};
 use crate::data::coherence::{Commit, MOST_SLOTS, Slot};
 use crate::data::databases::Primary;
 use crate::data::events::Batch;
 use crate::data::mutant::{self, Mutant};
 use crate::data::position::{Position, random};
-use crate::data::scalar::Scalar;
 
 /// How often the catalogue is looked at, and how far the feed is behind.
 const LOOK: Duration = Duration::from_millis(250);
@@ -43,8 +43,8 @@ pub(super) struct Session<'a> {
 #[derive(Default)]
 struct Pending {
     transactions: Vec<u32>,
-    /// Rows that have changed and are often served, by table.
-    dirty: HashMap<&'static str, Vec<Scalar>>,
+    /// Rows that have changed and are often served.
+    rows: Rows,
     events: Batch,
     /// How far everything was told.
     position: Position,
@@ -74,6 +74,8 @@ struct Following<'a> {
     pending: Pending,
     /// Through where everything was told and is visible.
     passed: Position,
+    /// Through where it is known whether tables were written anew, of which no row is told.
+    covered: Position,
 }
 
 impl<'a> Session<'a> {
@@ -151,6 +153,7 @@ impl<'a> Session<'a> {
             open: Open::default(),
             pending: Pending { position: start, ..Pending::default() },
             passed: start,
+            covered: start,
         };
         following.history.advance(start);
         following.tell();
@@ -196,7 +199,13 @@ impl<'a> Session<'a> {
 impl Following<'_> {
     /// Takes what there is, lets it pass the barrier, and looks around from time to time.
     async fn step(&mut self) -> Result<(), Lost> {
-        if let Ok(event) = tokio::time::timeout(LOOK, self.client.recv()).await {
+        let event = tokio::select! {
+            event = self.client.recv() => Some(event),
+            // Whoever has just written is about to ask: what can be found out before the log tells of it is.
+            () = self.history.called() => None,
+            () = pause(LOOK) => None,
+        };
+        if let Some(event) = event {
             self.heard = Instant::now();
             self.take(event?)?;
             while self.pending.transactions.len() < TOGETHER {
@@ -208,6 +217,8 @@ impl Following<'_> {
         if self.looked.elapsed() >= LOOK {
             self.look().await?;
             self.looked = Instant::now();
+            // Not with each commit: the server writes down what it is told, and the slot ends with this connection.
+            self.client.update_applied_lsn(Lsn::from_u64(self.passed.0));
         }
         Ok(())
     }
@@ -217,6 +228,7 @@ impl Following<'_> {
             ReplicationEvent::Begin { xid, .. } => {
                 self.open = Open { transaction: xid, touched: Some(HashSet::default()) };
                 self.pending.events.begin();
+                self.pending.rows.begin();
             }
             ReplicationEvent::XLogData { data, .. } => self.changed(&data)?,
             ReplicationEvent::Commit { end_lsn, .. } => self.committed(Position(end_lsn.as_u64())),
@@ -245,11 +257,10 @@ impl Following<'_> {
         let Some(touched) = &mut self.open.touched else { return Ok(()) };
         let cache = &self.shared.cache;
         if let Some(table) = cache.declared().tables.find(change.table) {
-            if let [key] = &change.key[..]
-                && change.new.is_some()
-                && cache.is_hot(table.name, key)
-            {
-                self.pending.dirty.entry(table.name).or_default().push(key.clone());
+            if let ([key], [column]) = (&change.key[..], &table.key[..]) {
+                let is_hot = change.new.is_some() && cache.is_hot(table.name, key);
+                let now = if is_hot { self.reader.row(message)? } else { None };
+                self.pending.rows.note(&change, column, now);
             }
             table.touched(&change, false, &mut |slot| {
                 touched.insert(slot);
@@ -273,8 +284,12 @@ impl Following<'_> {
         // At once, and before it is known to be visible: too high a fence costs a miss.
         match touched {
             Some(slots) => self.history.fences.raise(slots, position),
-            None => self.history.fences.raise_floor(position),
+            None => {
+                self.history.fences.raise_floor(position);
+                self.pending.rows.forget();
+            }
         }
+        self.pending.rows.commit();
         self.pending.events.commit(position);
         self.pending.transactions.push(transaction);
         self.pending.position = self.pending.position.max(position);
@@ -282,37 +297,57 @@ impl Following<'_> {
 
     /// Lets what was told pass, once the primary shows it: a commit is in the log before it is visible.
     async fn pass(&mut self) -> Result<(), Lost> {
-        if self.pending.position <= self.passed {
+        let (position, wanted) = (self.pending.position, self.history.wanted());
+        self.told(position.min(self.covered));
+        if position <= self.covered && self.pending.transactions.is_empty() {
+            self.shown(position);
+        }
+        if position <= self.passed && wanted <= self.covered {
             return Ok(());
         }
-        let mut shown = self.side.shows(&self.pending.transactions).await?;
+        let mut shown = self.shows().await?;
+        // What was in the log when that was asked, whether or not it was told by then.
+        self.covered = position.max(wanted);
+        while !shown && !mutant::is(Mutant::NoBarrier) {
+            self.told(position);
+            counter!("shoal_feed_barrier_waits_total").increment(1);
+            pause(BARRIER).await;
+            shown = self.shows().await?;
+        }
+        self.pending.transactions.clear();
+        self.shown(position);
+        Ok(())
+    }
+
+    /// Whether the primary shows all that was told. What was written anew in silence is void from then on.
+    async fn shows(&mut self) -> Result<bool, Lost> {
+        let shown = self.side.shows(&self.pending.transactions).await?;
         if shown.is_rewritten {
-            // Among what was committed up to here was what no row was told of.
             self.look().await?;
         }
-        // All fences up to here are raised.
-        let (previous, position) = (self.passed, self.pending.position);
+        Ok(shown.all)
+    }
+
+    /// All fences up to here are raised.
+    fn told(&mut self, position: Position) {
+        let previous = self.history.fences.told();
         if !self.history.apply(&Commit { previous, position, touched: Some(Vec::new()) }) {
             counter!("shoal_feed_floor_raises_total", "reason" => "gap").increment(1);
         }
-        while !shown.all && !mutant::is(Mutant::NoBarrier) {
-            counter!("shoal_feed_barrier_waits_total").increment(1);
-            pause(BARRIER).await;
-            shown = self.side.shows(&self.pending.transactions).await?;
-            if shown.is_rewritten {
-                self.look().await?;
-            }
+    }
+
+    /// And the primary shows it all.
+    fn shown(&mut self, position: Position) {
+        if position <= self.passed {
+            return;
         }
-        self.pending.transactions.clear();
         self.passed = position;
-        self.history.advance(position);
-        self.client.update_applied_lsn(Lsn::from_u64(position.0));
-        self.shared.events.publish(&mut self.pending.events);
-        for (table, keys) in self.pending.dirty.drain() {
-            // Those that find no room are read when they are asked for.
-            let _ = self.shared.dirty.try_send(Dirty { table, keys });
+        // First, so that whoever waits for this finds them.
+        for (table, rows) in self.pending.rows.take(position, &self.history.fences) {
+            self.shared.refresh.keep(Fresh { history: self.history.clone(), table, rows, stamp: position });
         }
-        Ok(())
+        self.history.advance(position);
+        self.shared.events.publish(&mut self.pending.events);
     }
 
     /// Looks whether the log still tells everything, and whether it goes on.
@@ -324,6 +359,7 @@ impl Following<'_> {
             tracing::warn!("a table or its publication has changed: what is kept of before is void");
             // First all is void that may have changed in silence: a table that is told again has been kept before.
             self.history.fences.raise_floor(self.side.end().await?);
+            self.pending.rows.forget();
             let changed = watched.iter().filter(|watched| !self.watched.contains(watched));
             shared.events.lose(changed.map(|watched| watched.table.as_str()));
             self.watched = watched;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::refresh::{self, Reload};
+use super::refresh::{self, Refill};
 use crate::data::declared::Declared;
 use crate::data::events::Topic;
 use crate::data::find::Aggregate;
@@ -11,12 +11,12 @@ use crate::data::list::List;
 use crate::data::record::{self, Column, Record};
 use crate::data::table::TableOf;
 
-/// What is declared, and how rows are read again.
+/// What is declared, and how rows are kept anew.
 #[derive(Default)]
 pub struct Declarations {
     pub(super) declared: Declared,
     /// By table.
-    pub(super) reloads: HashMap<&'static str, Reload>,
+    pub(super) refills: HashMap<&'static str, Refill>,
 }
 
 impl Declarations {
@@ -29,7 +29,7 @@ impl Declarations {
     pub fn rows<R: Record>(&mut self) -> &mut Self {
         let table = self.declared.tables.entry(TableOf::entity::<R::Entity>());
         table.row = record::columns_and_kinds::<R>().collect();
-        self.reloads.insert(table.name, refresh::reload::<R>);
+        self.refills.insert(table.name, refresh::refill::<R>);
         self
     }
 

@@ -25,6 +25,9 @@ pub trait Cached: Source {
     /// What is kept of a value, and makes the same again as long as nothing of it has changed.
     type Kept: Into<Self::Value> + Clone + Serialize + DeserializeOwned + Send + Sync + 'static;
 
+    /// Whether the log tells values anew as they change.
+    const IS_TOLD: bool = false;
+
     /// Where values are kept; none where what they depend on is not declared.
     fn space(&self, declared: &Declared) -> Option<Space>;
 
@@ -75,6 +78,8 @@ pub struct Had<S: Cached> {
 
 impl<R: Record> Cached for Rows<R> {
     type Kept = Found<R>;
+
+    const IS_TOLD: bool = true;
 
     fn space(&self, declared: &Declared) -> Option<Space> {
         let table = declared.tables.find(self.name())?;

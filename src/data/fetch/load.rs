@@ -174,7 +174,9 @@ impl<S: Cached> Load<'_, S> {
     /// Sends the statement. It shows what may be served to who asked the tiers; what it returns is kept for others.
     pub async fn run(&self, keys: &[S::Key], asked: Option<&Asked<S>>, keep: Keep) -> Loaded<S> {
         let Self { sources: Sources { databases, cache, .. }, needs, source, field } = *self;
-        let needed = asked.map(|asked| asked.view.needed(keys.iter().flat_map(|key| source.dependencies(key))));
+        // A look at each fence, of which there are megabytes.
+        let needing = asked.filter(|_| databases.has_replicas());
+        let needed = needing.map(|asked| asked.view.needed(keys.iter().flat_map(|key| source.dependencies(key))));
         // What a primary answers to a later question shows at least that much.
         let applied = asked.map(|asked| match databases.latest().filter(|_| mutant::is(Mutant::StampOfLog)) {
             Some(flushed) => flushed,
@@ -196,8 +198,7 @@ impl<S: Cached> Load<'_, S> {
         if keep != Keep::Nowhere
             && let (Some(asked), Some(stamp), Ok(found)) = (asked, stamp, &found)
         {
-            let is_hot = keep == Keep::Everywhere;
-            let mut fill = Fill { asked, stamp, now: Instant::now(), is_hot, far: Vec::new() };
+            let mut fill = Fill::new(asked, stamp, keep);
             for key in keys {
                 fill.put(key, found.get(key));
             }
@@ -231,7 +232,7 @@ impl Sent {
 }
 
 /// Values on their way into the tiers.
-struct Fill<'a, S> {
+pub(super) struct Fill<'a, S> {
     asked: &'a Asked<S>,
     stamp: Position,
     now: Instant,
@@ -239,8 +240,12 @@ struct Fill<'a, S> {
     far: Vec<FarFill>,
 }
 
-impl<S: Cached> Fill<'_, S> {
-    fn put(&mut self, key: &S::Key, value: Option<&S::Value>) {
+impl<'a, S: Cached> Fill<'a, S> {
+    pub fn new(asked: &'a Asked<S>, stamp: Position, keep: Keep) -> Self {
+        Self { asked, stamp, now: Instant::now(), is_hot: keep == Keep::Everywhere, far: Vec::new() }
+    }
+
+    pub fn put(&mut self, key: &S::Key, value: Option<&S::Value>) {
         let Asked { source, view, cache, .. } = self.asked;
         // What is behind its fence already is of no use to anybody.
         if self.stamp < view.history.fences.fence(source.dependencies(key)) {
@@ -260,11 +265,13 @@ impl<S: Cached> Fill<'_, S> {
         } else {
             postcard::experimental::serialized_size(&kept).unwrap_or_default()
         };
-        let entry = Entry::new(kept, (view.history.universe, self.stamp), self.now);
+        // What was served often is remembered for some changes, even if nobody asks between them.
+        let served = resource.near.as_ref().filter(|_| self.is_hot).and_then(|near| near.hits(&place)).unwrap_or(0);
+        let entry = Entry::new(kept, (view.history.universe, self.stamp), self.now).served(served / 2);
         resource.keep(place, entry.far(is_for_far), size + rows);
     }
 
-    fn finish(self) {
+    pub fn finish(self) {
         if let Some(far) = self.asked.cache.far()
             && !self.far.is_empty()
         {

@@ -9,10 +9,11 @@ use sea_orm::{DbErr, IdenStatic, QueryResult, Statement};
 use serde::{Deserialize, Serialize};
 
 use super::Source;
+use crate::data::change::Image;
 use crate::data::record::{self, Column, Record};
 use crate::data::scalar::Scalar;
 use crate::data::sql::{Dialect, Quoted, Sql};
-use crate::data::table::Tables;
+use crate::data::table::{Named, Table, Tables};
 
 /// A row, and what lists see of it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -130,6 +131,17 @@ impl<R: Record> Source for Unique<R> {
 impl<R: Record> Found<R> {
     pub(super) fn read(row: &QueryResult, tables: &Tables) -> Result<Self, DbErr> {
         Ok(Self { row: Arc::new(R::from_query_result(row, "")?), listed: tables.listed_hash::<R>(row)? })
+    }
+
+    /// The row that the log tells; none where a record is not serialised with the names and the values of the database,
+    /// or not all of it is told.
+    pub(in crate::data) fn told(image: &Image, table: &Table) -> Option<Self> {
+        let json = |(name, _): &Named| Some(((*name).to_owned(), image.get(name)?.clone().json()));
+        let json: serde_json::Value = table.row.iter().map(json).collect::<Option<serde_json::Map<_, _>>>()?.into();
+        let row = R::deserialize(&json).ok()?;
+        // A field that has another name may be missing without being missed.
+        let is_same = serde_json::to_value(&row).is_ok_and(|again| again == json);
+        Some(Self { row: Arc::new(row), listed: table.listed_hash(image)? }).filter(|_| is_same)
     }
 }
 

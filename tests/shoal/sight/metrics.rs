@@ -23,7 +23,11 @@ const NOT_PLANTED: [(&str, &str, &str); 4] = [
         "PostgreSQL leaves no commit out; data/history tests what is done about one",
     ),
     ("shoal_jobs_total", "given back", "told when nobody can ask any more; tests/jobs looks at the row"),
-    ("shoal_cache_refreshed_total", "failed", "needs a feed that tells and databases that do not answer, at once"),
+    (
+        "shoal_cache_refreshed_total",
+        "failed",
+        "every record of ours can be made of what the log tells; caches/truth looks at each",
+    ),
     ("shoal_cache_audits_total", "unknown", "needs a hit and a primary that is lost, at once"),
 ];
 
