@@ -145,6 +145,26 @@ fn what_is_not_sent_is_not_known() {
     assert_eq!(new.get("owner_id"), Some(&Scalar::Null));
 }
 
+/// A row is all that it is read with, or nothing.
+#[test]
+fn rows_are_whole() {
+    let mut tables = tables();
+    tables.entry(TableOf::entity::<thing::Entity>()).row = vec![("id", Kind::BigInt), ("body", Kind::Text)];
+    let mut reader = Reader::new(&tables);
+    reader.read(&relation("things")).unwrap();
+    let end =
+        |message: Written| message.bytes(b"N").bytes(&5_u16.to_be_bytes()).value(&1_i64.to_be_bytes()).bytes(b"nnnu").0;
+    let before = Written::of(b'U').bytes(&NUMBER).bytes(b"O").bytes(&5_u16.to_be_bytes());
+    let update = end(before.value(&1_i64.to_be_bytes()).bytes(b"nnn").value(b"long"));
+    let row = reader.row(&update).unwrap().unwrap();
+    let body = [("id", Scalar::Int(1)), ("body", Scalar::Text("long".to_owned()))].into_iter().collect();
+    assert!(same(Some(&row), Some(&body)), "{row:?}");
+    // Where what was not sent again is not known from before.
+    assert_eq!(reader.row(&end(Written::of(b'U').bytes(&NUMBER))), Ok(None));
+    let delete = Written::of(b'D').bytes(&NUMBER).bytes(b"K").bytes(&5_u16.to_be_bytes()).bytes(b"nnnnn").0;
+    assert_eq!(reader.row(&delete), Ok(None));
+}
+
 proptest! {
     #[test]
     fn bytes_of_any_kind_are_read_or_refused(messages: Vec<Vec<u8>>, cut in 0_usize..80) {
@@ -156,7 +176,7 @@ proptest! {
             prop_assert!(reader.read(&whole[..cut]).is_err());
         }
         for message in &messages {
-            let _ = reader.read(message);
+            let _ = (reader.row(message), reader.read(message));
         }
     }
 }
