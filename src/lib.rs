@@ -51,7 +51,7 @@
 //!     find       one statement per batch: rows, columns, pages, counts, aggregates
 //!     fetch      from wherever a value may come: near, far, a database; one flight for equal loads
 //!     cache      the tiers, what they keep and for how long       declared, table  what a change touches
-//!     coherence  stamp and fence: the rule, pure                  feed   the log of the primary, which raises fences
+//!     coherence  stamp and fence: the rule, pure                  feed   the log of the primary: raises fences, keeps hot rows anew
 //!     events     who hears of what was committed         texts, quota   texts by their hash, and what each client
 //!                                                        may ask for, kept in Redis for all instances
 //!     loader     batching within a request, dispatched at quiescence
