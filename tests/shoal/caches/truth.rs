@@ -313,6 +313,15 @@ async fn what_is_hot_is_kept_anew_when_it_changes() {
     cluster.database.execute("update users set name = 'cold' where id = 2").await;
     eventually("it to be told", async || counted.app.metric("shoal_feed_commits_total", "").await > told).await;
     assert_eq!(counted.app.metric("shoal_cache_refreshed_total", "").await, 2.0);
+    // And what no record can be made of is left for who asks.
+    for _ in 0..2 {
+        see(&counted.app, None, query).await;
+    }
+    cluster.database.execute("update users set created_at = 'infinity' where id = 1").await;
+    eventually("it to be given up", async || {
+        counted.app.metric("shoal_cache_refreshed_total", "outcome=\"failed\"").await == 1.0
+    })
+    .await;
 }
 
 /// What the log says of a row of any type is what a statement would: all of it is compared with the primary.

@@ -16,18 +16,13 @@ use crate::support::{Backend, Database, TestApp, eventually};
 type Told = (&'static str, &'static str);
 
 /// What is told for reasons that cannot be planted from outside, and what holds it instead.
-const NOT_PLANTED: [(&str, &str, &str); 4] = [
+const NOT_PLANTED: [(&str, &str, &str); 3] = [
     (
         "shoal_feed_floor_raises_total",
         "gap",
         "PostgreSQL leaves no commit out; data/history tests what is done about one",
     ),
     ("shoal_jobs_total", "given back", "told when nobody can ask any more; tests/jobs looks at the row"),
-    (
-        "shoal_cache_refreshed_total",
-        "failed",
-        "every record of ours can be made of what the log tells; caches/truth looks at each",
-    ),
     ("shoal_cache_audits_total", "unknown", "needs a hit and a primary that is lost, at once"),
 ];
 
