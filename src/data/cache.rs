@@ -33,9 +33,6 @@ use super::declared::Declared;
 use super::position::Position;
 use super::scalar::Scalar;
 
-/// A row that was served so often since it was kept is worth to be kept anew when it changes.
-pub(super) const HOT: u32 = 2;
-
 /// What settings and metrics call whole answers.
 pub const ANSWERS: &str = "answers";
 
@@ -167,7 +164,7 @@ impl Cache {
     pub fn is_hot(&self, table: &'static str, key: &Scalar) -> bool {
         let Some(resource) = self.kept(table).filter(|resource| resource.refresh) else { return false };
         let place = Place { space: Space::row(table), key: key.clone() };
-        resource.near.as_ref().and_then(|near| near.hits(&place)).is_some_and(|hits| hits >= HOT)
+        resource.near.as_ref().and_then(|near| near.hits(&place)).is_some_and(|hits| resource.is_hot(hits))
     }
 
     /// Forgets what is kept in this process: it is of another history.

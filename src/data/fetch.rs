@@ -26,7 +26,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use tokio::sync::mpsc;
 
-use super::cache::{self, Cache, Far, HOT, Miss, Refresh, View};
+use super::cache::{self, Cache, Far, Miss, Refresh, View};
 use super::coherence::Demand;
 use super::databases::{Databases, Needs, TOKEN_WAIT};
 use super::error::Error;
@@ -279,7 +279,7 @@ impl Fetcher {
                 let slots = source.dependencies(key);
                 match view.refuses(entry.stamp, slots.iter()) {
                     Some(miss) => {
-                        if S::IS_TOLD && resource.refresh && miss == Miss::BehindFence && entry.hits() >= HOT {
+                        if S::IS_TOLD && miss == Miss::BehindFence && resource.is_hot(entry.hits()) {
                             soon = soon.max(view.history.fences.fence(slots.iter()));
                         }
                         Err(miss)

@@ -1,10 +1,9 @@
 //! The history that is served now: its fences, and which tables they are kept for.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::miss::Miss;
 use crate::data::coherence::{Commit, Demand, Fences, Slot};
@@ -23,9 +22,6 @@ pub struct History {
     pub fences: Fences,
     /// Through where the fences are complete, and through where the primary shows it, for those who wait for either.
     progress: watch::Sender<Progress>,
-    /// How far somebody wants them to be, and a call when that is further than before.
-    wanted: AtomicU64,
-    called: Notify,
     /// The tables whose changes are all told. Only what is read of them may be kept.
     tables: RwLock<HashSet<&'static str>>,
 }
@@ -56,8 +52,6 @@ impl History {
             prefix,
             fences: Fences::default(),
             progress: watch::Sender::default(),
-            wanted: AtomicU64::default(),
-            called: Notify::new(),
             tables: RwLock::default(),
         }
     }
@@ -83,26 +77,8 @@ impl History {
         });
     }
 
-    /// Somebody will ask for what was committed up to `position`, which the log has reached.
-    pub fn want(&self, position: Position) {
-        if self.wanted.fetch_max(position.0, Ordering::AcqRel) < position.0 {
-            self.called.notify_one();
-        }
-    }
-
-    /// How far somebody wants to see.
-    pub fn wanted(&self) -> Position {
-        Position(self.wanted.load(Ordering::Acquire))
-    }
-
-    /// Waits until that is further than when this was last awaited.
-    pub async fn called(&self) {
-        self.called.notified().await;
-    }
-
     /// Waits until the fences are complete through `position`.
     pub async fn reaches(&self, position: Position) {
-        self.want(position);
         // The sender lives as long as this.
         let _ = self.progress.subscribe().wait_for(|now| now.told >= position).await;
     }

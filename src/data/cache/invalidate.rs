@@ -29,7 +29,6 @@ impl AfterCommit for Invalidate {
                     table.touched(change, self.alone.is_some(), raise);
                 }
             }
-            history.want(token.position);
         }
         if let Some(events) = &self.alone {
             let mut batch = Batch::default();

@@ -78,6 +78,9 @@ impl Settings {
     }
 }
 
+/// A row that was served so often since it was kept is worth to be kept anew when it changes.
+const HOT: u32 = 2;
+
 /// How one tier serves one resource.
 pub struct Meters {
     pub hits: Counter,
@@ -162,7 +165,7 @@ pub struct Resource {
     /// In seconds.
     ttl: AtomicU64,
     pub is_off: bool,
-    pub refresh: bool,
+    pub(super) refresh: bool,
     pub in_near: Meters,
     pub in_far: Meters,
 }
@@ -177,6 +180,11 @@ impl Resource {
     /// Of so many keys, asked for while it paid, so many came from a tier or with the load of another request.
     pub fn saved(&self, asked: usize, saved: usize) {
         self.worth.learn(asked, saved);
+    }
+
+    /// Whether what was served so often since it was kept is kept anew when it changes.
+    pub fn is_hot(&self, hits: u32) -> bool {
+        self.refresh && hits >= HOT
     }
 
     /// Whether it pays to ask the far tier for some of it.

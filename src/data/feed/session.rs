@@ -74,8 +74,6 @@ struct Following<'a> {
     pending: Pending,
     /// Through where everything was told and is visible.
     passed: Position,
-    /// Through where it is known whether tables were written anew, of which no row is told.
-    covered: Position,
 }
 
 impl<'a> Session<'a> {
@@ -153,7 +151,6 @@ impl<'a> Session<'a> {
             open: Open::default(),
             pending: Pending { position: start, ..Pending::default() },
             passed: start,
-            covered: start,
         };
         following.history.advance(start);
         following.tell();
@@ -199,13 +196,7 @@ impl<'a> Session<'a> {
 impl Following<'_> {
     /// Takes what there is, lets it pass the barrier, and looks around from time to time.
     async fn step(&mut self) -> Result<(), Lost> {
-        let event = tokio::select! {
-            event = self.client.recv() => Some(event),
-            // Whoever has just written is about to ask: what can be found out before the log tells of it is.
-            () = self.history.called() => None,
-            () = pause(LOOK) => None,
-        };
-        if let Some(event) = event {
+        if let Ok(event) = tokio::time::timeout(LOOK, self.client.recv()).await {
             self.heard = Instant::now();
             self.take(event?)?;
             while self.pending.transactions.len() < TOGETHER {
@@ -297,25 +288,28 @@ impl Following<'_> {
 
     /// Lets what was told pass, once the primary shows it: a commit is in the log before it is visible.
     async fn pass(&mut self) -> Result<(), Lost> {
-        let (position, wanted) = (self.pending.position, self.history.wanted());
-        self.told(position.min(self.covered));
-        if position <= self.covered && self.pending.transactions.is_empty() {
-            self.shown(position);
-        }
-        if position <= self.passed && wanted <= self.covered {
+        let (previous, position) = (self.passed, self.pending.position);
+        if position <= previous {
             return Ok(());
         }
         let mut shown = self.shows().await?;
-        // What was in the log when that was asked, whether or not it was told by then.
-        self.covered = position.max(wanted);
+        // All fences up to here are raised.
+        if !self.history.apply(&Commit { previous, position, touched: Some(Vec::new()) }) {
+            counter!("shoal_feed_floor_raises_total", "reason" => "gap").increment(1);
+        }
         while !shown && !mutant::is(Mutant::NoBarrier) {
-            self.told(position);
             counter!("shoal_feed_barrier_waits_total").increment(1);
             pause(BARRIER).await;
             shown = self.shows().await?;
         }
         self.pending.transactions.clear();
-        self.shown(position);
+        self.passed = position;
+        // First, so that whoever waits for this finds them.
+        for (table, rows) in self.pending.rows.take(position, &self.history.fences) {
+            self.shared.refresh.keep(Fresh { history: self.history.clone(), table, rows, stamp: position });
+        }
+        self.history.advance(position);
+        self.shared.events.publish(&mut self.pending.events);
         Ok(())
     }
 
@@ -326,28 +320,6 @@ impl Following<'_> {
             self.look().await?;
         }
         Ok(shown.all)
-    }
-
-    /// All fences up to here are raised.
-    fn told(&mut self, position: Position) {
-        let previous = self.history.fences.told();
-        if !self.history.apply(&Commit { previous, position, touched: Some(Vec::new()) }) {
-            counter!("shoal_feed_floor_raises_total", "reason" => "gap").increment(1);
-        }
-    }
-
-    /// And the primary shows it all.
-    fn shown(&mut self, position: Position) {
-        if position <= self.passed {
-            return;
-        }
-        self.passed = position;
-        // First, so that whoever waits for this finds them.
-        for (table, rows) in self.pending.rows.take(position, &self.history.fences) {
-            self.shared.refresh.keep(Fresh { history: self.history.clone(), table, rows, stamp: position });
-        }
-        self.history.advance(position);
-        self.shared.events.publish(&mut self.pending.events);
     }
 
     /// Looks whether the log still tells everything, and whether it goes on.
