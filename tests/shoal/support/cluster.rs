@@ -168,19 +168,26 @@ pub async fn restock(app: &TestApp, key: &str) -> Answer {
     app.ask_as(None, &json!({ "query": query, "variables": { "key": key } }), &[]).await
 }
 
-/// The same, as soon as the primary takes it: one that is slow, or has just come back, may refuse some.
+/// The same, as soon as the primary takes it: one that is slow, or has just come back, may refuse some, also after it has
+/// taken one.
 pub async fn restocked_at_last(app: &TestApp, key: &str) -> (i64, String) {
+    let mut taken = None;
     super::eventually("the primary to take a write", async || {
         let answer = restock(app, key).await;
-        answer.json["errors"].is_null() || answer.refusal().0 != "UNAVAILABLE"
+        let is_answered = answer.json["errors"].is_null() || answer.refusal().0 != "UNAVAILABLE";
+        taken = is_answered.then_some(answer);
+        is_answered
     })
     .await;
-    restocked(app, key).await
+    shown(taken.unwrap())
 }
 
 /// The same, which must succeed; the stock after it, and the token that shows it.
 pub async fn restocked(app: &TestApp, key: &str) -> (i64, String) {
-    let answer = restock(app, key).await;
+    shown(restock(app, key).await)
+}
+
+fn shown(answer: Answer) -> (i64, String) {
     let stock = answer.json["data"]["adjustStock"]["product"]["stock"].as_i64();
     (stock.unwrap_or_else(|| panic!("{}", answer.json)), answer.token.unwrap())
 }
