@@ -67,6 +67,7 @@
 //!     mutant     rules that a test leaves out, to see that it is noticed
 //!     current    what may change while the process runs        host       memory and files that it may have
 //!     secret     URLs whose passwords, and texts, that never show     thread  work that no request may keep waiting
+//!     pause      the one way to let time pass, where there is nothing to wait for
 //! ```
 //!
 //! # Invariants

@@ -14,7 +14,6 @@ mod side;
 mod tls;
 
 use std::collections::HashSet;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ use super::cache::{Cache, Refresh};
 use super::databases::{Databases, Primary};
 use super::error::Error;
 use super::events::Events;
+use super::pause::pause;
 use super::position::Position;
 use super::thread::Thread;
 use session::Session;
@@ -224,8 +224,4 @@ impl Lost {
             .find(|(part, _)| text.contains(part))
             .map_or("the log of the primary cannot be followed", |it| it.1)
     }
-}
-
-async fn pause(duration: Duration) {
-    let _ = tokio::time::timeout(duration, std::future::pending::<Infallible>()).await;
 }

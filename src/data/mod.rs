@@ -31,6 +31,7 @@ pub mod list;
 pub mod loader;
 pub mod mutant;
 pub mod page;
+pub mod pause;
 pub mod plan;
 pub mod position;
 pub mod quota;

@@ -27,6 +27,7 @@ use tower::ServiceExt;
 use super::activity::{Activity, Counted, Patience, Verdict, Watched};
 use super::door::Door;
 use super::settings::Settings;
+use crate::data::pause::pause;
 
 /// The two steps in which a process ends. Cheap to clone.
 #[derive(Clone)]
@@ -126,7 +127,7 @@ impl Listening {
                     Err(error) if is_clients(&error) => {}
                     Err(error) => {
                         tracing::error!(%error, "cannot accept connections");
-                        let _ = tokio::time::timeout(PAUSE, std::future::pending::<()>()).await;
+                        pause(PAUSE).await;
                     }
                 },
                 Some(_) = connections.join_next() => {}
@@ -182,7 +183,7 @@ impl Connection {
     async fn told_to_end(&self, activity: &Activity) {
         told(&mut self.ending.stopping.clone()).await;
         if activity.is_new() {
-            let _ = tokio::time::timeout(FIRST_REQUEST, std::future::pending::<()>()).await;
+            pause(FIRST_REQUEST).await;
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::held::Held;
 use super::write;
+use crate::data::pause::pause;
 use crate::data::write::Writes;
 use crate::domain::job::works::{Attempt, Outcome, Settle};
 
@@ -43,7 +44,7 @@ pub(super) async fn run(writes: Writes, held: Arc<Held>, mut queue: mpsc::Receiv
         let attempts: Vec<_> = batch.iter().map(|settled| (settled.attempt, settled.outcome.clone())).collect();
         while let Err(error) = write(&writes, Settle { attempts: attempts.clone() }).await {
             tracing::warn!(error, jobs = attempts.len(), "what became of jobs cannot be written down");
-            let _ = timeout(PAUSE, std::future::pending::<()>()).await;
+            pause(PAUSE).await;
         }
         batch.drain(..).for_each(|Settled { attempt, place, .. }| {
             held.remove(attempt);

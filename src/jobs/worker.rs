@@ -1,6 +1,5 @@
 //! Takes jobs, runs them, and sees to it that they stay its own meanwhile.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use super::held::{Ended, Held};
 use super::settle::{self, Settled};
 use super::{Schedules, Settings, write};
 use crate::data::hints::Hints;
+use crate::data::pause::pause;
 use crate::data::trace::{About, Choice, Trace};
 use crate::data::write::Writes;
 use crate::domain::job::works::{Attempt, Claim, Extend, Fire, Outcome, Rescue};
@@ -137,7 +137,7 @@ impl Shared {
             drop(free);
             if !is_idle {
                 if are_all {
-                    let _ = timeout(GATHER, pending::<()>()).await;
+                    pause(GATHER).await;
                 }
             } else if !(is_look && next_look <= Instant::now()) {
                 let until_look = next_look.saturating_duration_since(Instant::now());
@@ -242,7 +242,7 @@ impl Shared {
         let lease = self.means.settings.lease();
         let part = lease / PARTS;
         loop {
-            let _ = timeout(part, pending::<()>()).await;
+            pause(part).await;
             let attempts = self.held.attempts();
             if attempts.is_empty() {
                 continue;
@@ -275,7 +275,7 @@ impl Shared {
                 }
                 Err(error) => tracing::debug!(error, "jobs cannot be looked after"),
             }
-            let _ = timeout(self.means.settings.poll(), pending::<()>()).await;
+            pause(self.means.settings.poll()).await;
         }
     }
 }

@@ -42,7 +42,7 @@ const ONLY: [(&str, &[&str]); 15] = [
     ("lettre", &["mail"]),
     ("minijinja", &["mail"]),
     ("std::thread::sleep", &[]),
-    ("tokio::time::sleep", &[]),
+    ("tokio::time::sleep", &["data::pause"]),
 ];
 
 /// Where a part may name only this much of what it knows.

@@ -12,12 +12,13 @@ use pgwire_replication::{Lsn, ReplicationClient, ReplicationConfig, ReplicationE
 use super::pgoutput::{Message, Reader};
 use super::rows::Rows;
 use super::side::{Side, Watched};
-use super::{Lost, NotKept, PUBLICATION, Shared, pause, tls};
+use super::{Lost, NotKept, PUBLICATION, Shared, tls};
 use crate::data::cache::{Fresh, History};
 use crate::data::coherence::{Commit, MOST_SLOTS, Slot};
 use crate::data::databases::Primary;
 use crate::data::events::Batch;
 use crate::data::mutant::{self, Mutant};
+use crate::data::pause::pause;
 use crate::data::position::{Position, random};
 
 /// How often the catalogue is looked at, and how far the feed is behind.

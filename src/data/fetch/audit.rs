@@ -5,7 +5,6 @@
 //! changed since it was served, so a difference by itself says nothing. It counts if the old value still passes the rule
 //! once the feed is past the state that it was compared with.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use super::{Cached, Sources, WAITING};
 use crate::data::cache::{History, Place};
 use crate::data::databases::Needs;
 use crate::data::ledger::About;
+use crate::data::pause::pause;
 use crate::data::position::Position;
 use crate::data::sql::Dialect;
 
@@ -55,7 +55,7 @@ pub(super) async fn run(sources: Sources, mut asked: mpsc::Receiver<Audit>) {
             };
             compare(sources.clone(), shows).await;
         }
-        let _ = tokio::time::timeout(GATHER, std::future::pending::<Infallible>()).await;
+        pause(GATHER).await;
     }
 }
 
