@@ -173,15 +173,15 @@ impl Fetcher {
         keys: &[S::Key],
         field: Option<Arc<Field>>,
     ) -> Result<HashMap<S::Key, S::Value>, Error> {
+        let start = Instant::now();
         let asked = match self.view().await {
             Some(view) => Asked::of(&self.sources.cache, source, view),
             None => None,
         };
         match asked {
-            Some(asked) => self.through_tiers(&asked, keys, field.as_ref()).await,
+            Some(asked) => self.through_tiers(&asked, keys, field.as_ref(), start).await,
             None => {
                 self.recorder.spoil();
-                let start = Instant::now();
                 let (sources, needs) = (&self.sources, &self.needs);
                 let load = Load { sources, needs, source, field: field.as_ref() };
                 let loaded = load.run(keys, None, load::Keep::Nowhere).await;
@@ -206,8 +206,8 @@ impl Fetcher {
         asked: &Asked<S>,
         keys: &[S::Key],
         field: Option<&Arc<Field>>,
+        start: Instant,
     ) -> Result<HashMap<S::Key, S::Value>, Error> {
-        let start = Instant::now();
         let source = &asked.source;
         // Decided before it is known how much is missing, so that what is learnt is true of all.
         let pays = asked.resource().pays();

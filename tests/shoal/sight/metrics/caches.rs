@@ -83,7 +83,11 @@ async fn the_near_tier_says_why_it_does_not_serve() {
         async || {
             gate.freeze();
             let token = renamed(&here, "token").await;
-            assert_eq!(see(&there, Some(&token)).await["data"]["user"]["name"], "token");
+            let seen = see(&there, Some(&token)).await;
+            assert_eq!(seen["data"]["user"]["name"], "token");
+            // It has waited for the log in vain (`TOKEN_WAIT`), and says how long.
+            let took = &seen["extensions"]["shoal"]["batches"][0]["milliseconds"];
+            assert!(took.as_f64().unwrap() >= 25.0, "{took}");
         },
     )
     .await;
