@@ -123,7 +123,7 @@ pub struct Batch {
     pub position: Option<Position>,
     /// Statements sent, but for BEGIN and COMMIT. For a read more than one when a server failed and another was asked.
     pub statements: u32,
-    /// From when it was asked for, with what it waited for.
+    /// From when it was dispatched, with what it waited for.
     pub duration: Duration,
 }
 

@@ -141,8 +141,8 @@ impl Shared {
                 }
             } else if !(is_look && next_look <= Instant::now()) {
                 let until_look = next_look.saturating_duration_since(Instant::now());
-                let pause = if self.hints.are_shared() { until_look.min(settings.hint()) } else { until_look };
-                if timeout(pause, self.hints.given(kind.name())).await.is_ok() {
+                let longest = if self.hints.are_shared() { until_look.min(settings.hint()) } else { until_look };
+                if timeout(longest, self.hints.given(kind.name())).await.is_ok() {
                     next_look = Instant::now();
                 }
             }
