@@ -18,6 +18,7 @@
 //!   http       GraphQL over HTTP, probes, metrics, GraphiQL from the binary
 //!     ask        of a server of this machine, what probes ask
 //!     serve, activity   connections, each watched: bounded in number and in time       tls      of the server's own port
+//!     around     what is done for all requests: named, counted, timed, traced             door     who is turned away before that
 //!     accept, params, body, uploads   what may come in      origins, address   from whose pages, and from where
 //!     write, refusal, cache           what goes out         socket, sse, multipart, streams   subscriptions
 //!   graphql    the graph: one file for each resource, and

@@ -21,8 +21,8 @@ pub struct Limits {
 }
 
 /// Bounds what comes in, before anything decodes it: a stream that decodes to nothing would have no end.
-pub fn bound(request: Request, limits: Limits) -> Request {
-    request.map(|body| Body::new(Limited::new(body, limits.bytes)))
+pub fn bound(request: Request, limits: Limits) -> Request<Limited<Body>> {
+    request.map(|body| Limited::new(body, limits.bytes))
 }
 
 /// The whole body, decoded.

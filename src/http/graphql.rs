@@ -10,6 +10,7 @@ use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 
 use super::accept::{Accepted, MediaType, Stream};
 use super::cache::{self, Asker};
@@ -52,13 +53,13 @@ pub async fn answer(
 
 async fn respond(
     server: &Server,
-    request_id: &str,
+    request_id: &Arc<str>,
     address: SocketAddr,
     accepted: Accepted,
     request: Request,
 ) -> Result<Response, Refusal> {
     if request.method() == Method::GET && socket::is_wanted(request.headers()) {
-        return open_socket(server, request_id, address, request).await;
+        return open_socket(server, request_id, address, request).boxed().await;
     }
     let is_read = match *request.method() {
         Method::GET | Method::HEAD => true,
@@ -93,7 +94,7 @@ async fn respond(
             let executor = &server.parts.executor;
             let Answer { body, token, note } = match accepted.stream {
                 None => executor.execute(request, envelope).await,
-                Some(stream) => match executor.operate(request, envelope).await {
+                Some(stream) => match executor.operate(request, envelope).boxed().await {
                     Outcome::Answer(answer) => answer,
                     Outcome::Events(subscribed) => return Ok(show(server, stream, subscribed)),
                 },
@@ -120,7 +121,7 @@ async fn respond(
         }
         Asked::Batch(batch) => {
             let media_type = accepted.single.ok_or_else(not_acceptable)?;
-            answer_all(server, request_id, media_type, envelope, batch).await
+            answer_all(server, request_id, media_type, envelope, batch).boxed().await
         }
     }
 }
@@ -128,7 +129,7 @@ async fn respond(
 /// Makes a WebSocket of a request, for a page that may ask.
 async fn open_socket(
     server: &Server,
-    request_id: &str,
+    request_id: &Arc<str>,
     address: SocketAddr,
     request: Request,
 ) -> Result<Response, Refusal> {
@@ -156,7 +157,7 @@ pub fn envelope(
     server: &Server,
     headers: &HeaderMap,
     address: SocketAddr,
-    (only_reads, request_id, within): (bool, &str, Trace),
+    (only_reads, request_id, within): (bool, &Arc<str>, Trace),
 ) -> Envelope {
     Envelope {
         latest: demands_fresh(headers),
@@ -165,7 +166,7 @@ pub fn envelope(
         trace: headers.contains_key(TRACE),
         cost: headers.contains_key(COST),
         only_reads,
-        request_id: request_id.into(),
+        request_id: request_id.clone(),
         within,
     }
 }

@@ -6,6 +6,7 @@
 mod accept;
 mod activity;
 mod address;
+mod around;
 mod ask;
 mod body;
 mod cache;
@@ -33,13 +34,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{FromRef, Request, State};
+use axum::extract::{FromRef, Request};
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tower::util::MapRequestLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 use tower_http::decompression::RequestDecompressionLayer;
@@ -54,9 +56,9 @@ use crate::data::trace::Choice;
 use crate::graphql::execute::Executor;
 use crate::graphql::subscription;
 use address::Proxies;
+use around::Around;
 use door::Door;
 use origins::Origins;
-use request_id::Measured;
 use serve::Listening;
 use socket::Sockets;
 use streams::Streams;
@@ -169,22 +171,26 @@ impl Face {
         if settings.graphiql {
             router = router.route("/", get(graphiql::page)).route("/{*path}", get(graphiql::asset));
         }
-        if settings.compression {
-            let when = SizeAbove::new(WORTH_COMPRESSING).and(is_text);
-            router = router.layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(when));
-        }
-        router
-            // Outside of compression: what is sent depends on it.
-            .layer(middleware::from_fn_with_state(self.parts.traces, around))
-            .with_state(server)
+        // Each call boxes, and copies, all that is beneath it: there are few.
+        let around = Around::new(self.parts.traces);
+        let router = match settings.compression {
+            // It is within: what is sent depends on it.
+            true => {
+                let when = SizeAbove::new(WORTH_COMPRESSING).and(is_text);
+                let compression = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(when);
+                router.layer((around, compression))
+            }
+            false => router.layer(around),
+        };
+        router.with_state(server)
     }
 
     /// Routes that take bodies, from whoever's pages may ask.
     fn open(&self, routes: Router<Server>, limits: body::Limits, methods: &'static str) -> Router<Server> {
-        let routes = routes
-            // What is not known is left to the handler, which says so in its own way.
-            .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
-            .layer(middleware::map_request(move |request| async move { body::bound(request, limits) }));
+        let bound = MapRequestLayer::new(move |request: Request| body::bound(request, limits));
+        // What is not known is left to the handler, which says so in its own way.
+        let decoded = RequestDecompressionLayer::new().pass_through_unaccepted(true);
+        let routes = routes.layer((bound, decoded));
         match self.origins.layer() {
             Some(cors) => {
                 routes.layer(cors).layer(middleware::from_fn(move |request, next| allow(methods, request, next)))
@@ -233,13 +239,6 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bo
     (essence.starts_with("text/") && essence != "text/event-stream")
         || essence.ends_with("json")
         || essence.ends_with("javascript")
-}
-
-/// What is done for all requests. One layer: each boxes, and moves, all that is beneath it.
-async fn around(State(traces): State<Choice>, mut request: Request, next: Next) -> Response {
-    let (measured, known) = (Measured::begin(traces, &mut request), cache::Known::of(&request));
-    let response = next.run(request).await;
-    measured.end(no_sniffing(known.validate(response)))
 }
 
 /// No browser is to guess what a body might be.

@@ -21,7 +21,7 @@ const TRACED: [&str; 3] = ["/graphql", "/graphql/stream", "/uploads"];
 
 /// The name of a request.
 #[derive(Clone, Debug)]
-pub struct RequestId(pub String);
+pub struct RequestId(pub Arc<str>);
 
 /// Sets apart the requests of different processes.
 static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
@@ -46,7 +46,7 @@ impl Route {
 /// A request that is under way.
 pub struct Measured {
     start: Instant,
-    id: String,
+    id: Arc<str>,
     route: Route,
     span: Span,
 }
@@ -76,7 +76,7 @@ impl Measured {
     /// Tells the name to who asked, and counts what was answered.
     pub fn end(self, mut response: Response) -> Response {
         end(&self.span, &mut response);
-        if let Ok(id) = HeaderValue::try_from(self.id) {
+        if let Ok(id) = HeaderValue::try_from(&*self.id) {
             response.headers_mut().insert("x-request-id", id);
         }
         let meters = meters(self.route.as_str(), response.status());
@@ -86,8 +86,8 @@ impl Measured {
     }
 }
 
-fn next() -> String {
-    format!("{:016x}", PROCESS.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed)))
+fn next() -> Arc<str> {
+    format!("{:016x}", PROCESS.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed))).into()
 }
 
 /// Begins the span of a request, by the conventions for HTTP, if it is traced. What probes ask is not.

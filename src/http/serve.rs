@@ -189,12 +189,14 @@ impl Connection {
 
     async fn watch(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, address: SocketAddr) {
         let activity = Arc::new(Activity::new());
+        // Its own, so that requests of other connections do not count on the same.
+        let leaving = Arc::new(self.ending.leaving.clone());
         let io = TokioIo::new(Watched::new(stream, activity.clone()));
         let service = hyper::service::service_fn(|request: hyper::Request<hyper::body::Incoming>| {
             let work = activity.begin();
             let mut request: Request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(address));
-            let (version, leaving) = (request.version(), self.ending.leaving.clone());
+            let (version, leaving) = (request.version(), leaving.clone());
             let refused = self.door.as_ref().and_then(|door| Some((door.refuses(&request)?, door.clone())));
             let router = self.router.clone();
             async move {

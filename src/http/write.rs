@@ -1,5 +1,6 @@
 //! Writes answers: once, straight from the executor's values.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,6 +18,9 @@ use crate::graphql::note::Note;
 
 /// Of what nobody may keep.
 pub const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
+
+/// How much memory a thread keeps to write answers in, in bytes.
+const MOST_BUFFERED: usize = 256 << 10;
 
 /// An answer as bytes, and what HTTP says of it.
 pub struct Written {
@@ -49,9 +53,8 @@ pub fn answer(body: Body, note: Arc<Note>, media_type: MediaType, request_id: &s
         }
         Body::Made(mut response, keep) => {
             let retry_after = finish(&mut response.errors, request_id);
-            match serde_json::to_vec(&response) {
+            match to_bytes(&response) {
                 Ok(bytes) => {
-                    let bytes = Bytes::from(bytes);
                     if let Some(keep) = keep {
                         keep.keep(bytes.clone(), note.clone(), note.size());
                     }
@@ -61,6 +64,18 @@ pub fn answer(body: Body, note: Arc<Note>, media_type: MediaType, request_id: &s
             }
         }
     }
+}
+
+/// A value as JSON, in no more memory than it takes: much of it is kept.
+fn to_bytes(value: &impl Serialize) -> serde_json::Result<Bytes> {
+    thread_local!(static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        serde_json::to_writer(&mut *buffer, value)?;
+        let bytes = Bytes::copy_from_slice(buffer);
+        buffer.shrink_to(MOST_BUFFERED);
+        Ok(bytes)
+    })
 }
 
 /// The bytes of the answer to a request that was not executed.

@@ -1,6 +1,7 @@
 //! The requests by which a stream is reserved, opened and used.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{ConnectInfo, Request, State};
@@ -36,7 +37,7 @@ pub async fn answer(
 
 async fn respond(
     server: &Server,
-    request_id: &str,
+    request_id: &Arc<str>,
     address: SocketAddr,
     accepted: Accepted,
     request: Request,
@@ -70,7 +71,7 @@ async fn respond(
 /// Begins an operation, whose answers the stream brings; why it cannot be executed is answered here.
 async fn begin(
     server: &Server,
-    request_id: &str,
+    request_id: &Arc<str>,
     address: SocketAddr,
     accepted: Accepted,
     request: Request,
