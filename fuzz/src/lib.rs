@@ -15,7 +15,8 @@ use shoal::graphql::prepare::Preparation;
 use shoal::graphql::{error, id, post, table};
 
 static SETTINGS: LazyLock<Arc<Settings>> = LazyLock::new(|| Arc::new(Config::default().graphql));
-static PREPARATION: LazyLock<Preparation> = LazyLock::new(|| Preparation::new(table(), SETTINGS.clone()));
+static PREPARATION: LazyLock<Arc<Preparation>> =
+    LazyLock::new(|| Arc::new(Preparation::new(table(), SETTINGS.clone())));
 static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::new(vec![b"key".to_vec(), b"previous".to_vec()]));
 
 /// What a refusal of a document may be.
@@ -43,7 +44,7 @@ pub fn variables(text: &str) {
 
 /// It is refused with a code and few words, or within all limits.
 fn prepared(request: Request) {
-    match PREPARATION.prepare(request) {
+    match PREPARATION.clone().prepare(request) {
         Ok(prepared) => assert!((1..=SETTINGS.max_price).contains(&prepared.price), "{}", prepared.price),
         Err(mut error) => {
             error::finish(&mut error, "0123456789abcdef");

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_graphql::dataloader::Loader;
+use futures_util::FutureExt;
 use metrics::histogram;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
@@ -182,9 +183,8 @@ impl Fetcher {
             Some(asked) => self.through_tiers(&asked, keys, field.as_ref(), start).await,
             None => {
                 self.recorder.spoil();
-                let (sources, needs) = (&self.sources, &self.needs);
-                let load = Load { sources, needs, source, field: field.as_ref() };
-                let loaded = load.run(keys, None, load::Keep::Nowhere).await;
+                let load = Load { sources: &self.sources, needs: &self.needs, source, field: field.as_ref() };
+                let loaded = load.run(keys, None, load::Keep::Nowhere).boxed().await;
                 self.record(source, keys.len(), Tally::default(), Some(&loaded.sent), start);
                 loaded.found
             }
@@ -226,10 +226,10 @@ impl Fetcher {
             let looked_at = missing.iter().filter(|_| is_recorded);
             let slots = looked_at.flat_map(|key| source.dependencies(key)).collect();
             let landed = if pays {
-                self.sources.flights.join(&self.sources, (&self.needs, field), asked, missing).await
+                self.sources.flights.join(&self.sources, (&self.needs, field), asked, missing).boxed().await
             } else {
                 let load = Load { sources: &self.sources, needs: &self.needs, source, field };
-                Landed::of(asked, load.run(&missing, Some(asked), load::Keep::Nowhere).await)
+                Landed::of(asked, load.run(&missing, Some(asked), load::Keep::Nowhere).boxed().await)
             };
             joined = landed.joined;
             self.recorder.read(source, &asked.view.history, landed.stamp, slots, landed.values.values());
@@ -252,7 +252,7 @@ impl Fetcher {
             // A list and its rows are of two states.
             let start = Instant::now();
             let load = Load { sources: &self.sources, needs: &self.needs, source, field };
-            let loaded = load.run(&again, Some(&asked.knowing_nothing()), load::Keep::Everywhere).await;
+            let loaded = load.run(&again, Some(&asked.knowing_nothing()), load::Keep::Everywhere).boxed().await;
             self.record(source, again.len(), Tally::default(), Some(&loaded.sent), start);
             let read = loaded.found.iter().flat_map(HashMap::values);
             self.recorder.read(source, &asked.view.history, loaded.stamp, Vec::new(), read);
@@ -369,13 +369,13 @@ struct Tally {
 /// A source as a loader of the ecosystem's contract, so that the dispatcher knows only one kind.
 pub struct Fetch<S> {
     source: S,
-    fetcher: Fetcher,
+    fetcher: Arc<Fetcher>,
     /// The field that was the first to ask since the last load.
     field: Mutex<Option<Arc<Field>>>,
 }
 
 impl<S> Fetch<S> {
-    pub fn new(source: S, fetcher: Fetcher) -> Self {
+    pub fn new(source: S, fetcher: Arc<Fetcher>) -> Self {
         Self { source, fetcher, field: Mutex::default() }
     }
 

@@ -129,7 +129,7 @@ impl Loaders {
     /// Loads one key of a source, for a field whose path is told; equal sources share batches.
     pub fn fetch<S: Cached, P: FnOnce() -> Option<String>>(
         &self,
-        fetcher: &Fetcher,
+        fetcher: &Arc<Fetcher>,
         source: S,
         key: S::Key,
         path: P,

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use metrics::counter;
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
@@ -137,7 +138,7 @@ impl Quota {
             Some(far) => {
                 let want = missing.saturating_add(burst / PARTS);
                 let key = format!("{}:{client}", self.prefix);
-                far.run(TAKE, &key, [burst, per_second, missing, want]).await.ok()
+                far.run(TAKE, &key, [burst, per_second, missing, want]).boxed().await.ok()
             }
             None => None,
         };

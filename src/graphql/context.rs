@@ -86,7 +86,7 @@ impl Viewer {
 pub struct RequestContext {
     pub viewer: Viewer,
     pub loaders: Loaders,
-    pub fetcher: Fetcher,
+    pub fetcher: Arc<Fetcher>,
     pub writes: Writes,
     pub ledger: Arc<Ledger>,
     pub settings: Arc<Settings>,
@@ -118,7 +118,7 @@ impl RequestContext {
     /// Of a request whose document has this policy.
     pub fn new(sources: &Sources, needs: Needs, writes: Writes, settings: Arc<Settings>, policy: Policy) -> Self {
         let ledger = Arc::new(Ledger::of(needs.origin().clone(), needs.trace().clone()));
-        let fetcher = Fetcher::new(sources.clone(), needs, ledger.clone());
+        let fetcher = Arc::new(Fetcher::new(sources.clone(), needs, ledger.clone()));
         let (viewer, loaders, blanks) = (Viewer::ANYBODY, Loaders::default(), Blanks::default());
         let (shown, done) = (Arc::new(Shown::of(policy)), Arc::default());
         Self { viewer, loaders, fetcher, writes, ledger, settings, blanks, shown, done }

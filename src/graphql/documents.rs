@@ -6,13 +6,13 @@ use std::sync::{Arc, OnceLock};
 
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition};
-use async_graphql::{Positioned, ServerError, Variables};
+use async_graphql::{Positioned, ServerError, Value, Variables};
 use moka::sync::Cache;
 
 use super::context::Settings;
 use super::error::{Code, parse_error, request_error};
 use super::policy::Policy;
-use super::{guard, variables};
+use super::{guard, price, variables};
 use guard::Limits;
 
 /// A bounded memory of parsed documents.
@@ -27,9 +27,12 @@ pub struct Document {
     parsed: ExecutableDocument,
     /// Whether it has been found valid, with nothing left unseen.
     is_valid: AtomicBool,
-    /// Its price, if that is the same for all requests.
+    /// How many bytes it has, and how often it may name a variable.
+    length: usize,
+    mentions: usize,
+    /// Its price, for requests that are alike.
     price: OnceLock<u64>,
-    /// For how long and for whom its answers may be kept, if that is the same for all requests.
+    /// For how long and for whom answers to such requests may be kept.
     policy: OnceLock<Policy>,
 }
 
@@ -49,8 +52,14 @@ impl Documents {
         guard::text(text, &self.limits)?;
         let parsed = parse_query(text).map_err(parse_error)?;
         guard::structure(&parsed, &self.limits, self.introspection)?;
-        let is_valid = AtomicBool::new(false);
-        let document = Arc::new(Document { parsed, is_valid, price: OnceLock::new(), policy: OnceLock::new() });
+        let document = Arc::new(Document {
+            parsed,
+            is_valid: AtomicBool::new(false),
+            length: text.len(),
+            mentions: text.matches('$').count(),
+            price: OnceLock::new(),
+            policy: OnceLock::new(),
+        });
         self.known.insert(text.into(), document.clone());
         Ok(document)
     }
@@ -78,18 +87,29 @@ impl Document {
         self.is_valid.store(true, Ordering::Relaxed);
     }
 
-    /// The price of a request for it, which without variables is found out once.
-    pub fn price(&self, find_out: impl FnOnce() -> u64) -> u64 {
-        if self.is_always_the_same() { *self.price.get_or_init(find_out) } else { find_out() }
+    /// The price of a request for it with these variables, which for those that are alike is found out once.
+    pub fn price(&self, variables: &Variables, find_out: impl FnOnce() -> u64) -> u64 {
+        if self.are_like_others(variables) { *self.price.get_or_init(find_out) } else { find_out() }
     }
 
-    /// The policy of a request for it, which without variables is found out once.
-    pub fn policy(&self, find_out: impl FnOnce() -> Policy) -> Policy {
-        if self.is_always_the_same() { *self.policy.get_or_init(find_out) } else { find_out() }
+    /// The policy of a request for it with these variables, which for those that are alike is found out once.
+    pub fn policy(&self, variables: &Variables, find_out: impl FnOnce() -> Policy) -> Policy {
+        if self.are_like_others(variables) { *self.policy.get_or_init(find_out) } else { find_out() }
     }
 
-    fn is_always_the_same(&self) -> bool {
-        self.only_operation().is_some_and(|operation| operation.variable_definitions.is_empty())
+    /// Whether all there is are texts, too short to cost anything by themselves. Those say neither how many rows are asked
+    /// for nor what is left out.
+    fn are_like_others(&self, variables: &Variables) -> bool {
+        let Some(operation) = self.only_operation() else { return false };
+        let bytes =
+            operation.variable_definitions.iter().map(|definition| match variables.get(&definition.node.name.node) {
+                Some(Value::String(text)) => Some(text.len()),
+                _ => None,
+            });
+        bytes.sum::<Option<usize>>().is_some_and(|bytes| {
+            let most = bytes.saturating_mul(self.mentions);
+            most == 0 || self.length.saturating_add(most) < price::BYTES
+        })
     }
 
     fn only_operation(&self) -> Option<&OperationDefinition> {

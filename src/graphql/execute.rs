@@ -119,7 +119,7 @@ struct Performed {
     /// The token of what it has done.
     done: Option<Token>,
     /// What it was read with.
-    fetcher: Fetcher,
+    fetcher: Arc<Fetcher>,
     keeping: Keeping,
 }
 
@@ -208,7 +208,7 @@ impl Executor {
         let origin = Origin::new(prepared.operation_name().map(str::to_owned), Some(request_id));
         let span = within.span(|| prepared.described());
         let needs = needs.of(Arc::new(origin)).within(span.trace().clone());
-        let account = cost.then(|| self.shared.preparation.get().account(&prepared));
+        let account = cost.then(|| prepared.by.account(&prepared));
         let Performed { mut response, done, fetcher, keeping } =
             self.perform(prepared, needs, trace, question.is_some()).await;
         if let Some(error) = response.errors.first() {
@@ -252,11 +252,10 @@ impl Executor {
     }
 
     async fn perform(&self, prepared: Prepared, needs: Needs, trace: bool, is_kept: bool) -> Performed {
-        let Shared { graph, trusting, preparation, means, .. } = &*self.shared;
-        let preparation = preparation.get();
-        let settings = preparation.settings();
+        let Shared { graph, trusting, means, .. } = &*self.shared;
         let Means { sources, writes, budgets, .. } = means;
-        let Prepared { mut request, document, operation, policy, .. } = prepared;
+        let Prepared { mut request, by, document, operation, policy, .. } = prepared;
+        let settings = by.settings();
         // What a mutation shows is the state that it made, or a later one.
         let needs = needs.after_write(operation == OperationType::Mutation);
         let graph = if document.is_known_valid(&request.variables) { trusting } else { graph };
@@ -268,7 +267,10 @@ impl Executor {
         if !is_kept {
             fetcher.forgets();
         }
-        let mut response = run(graph.execute(request.data(context)), &loaders, settings.timeout()).await;
+        // A future holds whatever it waits for, and is moved as it is handed on: here, and wherever else something large or
+        // seldom needed is awaited, it gets a box.
+        let execution = graph.execute(request.data(context)).boxed();
+        let mut response = run(execution, &loaders, settings.timeout()).await;
         if response.is_ok() && is_seen_whole {
             document.passed();
         }
@@ -280,7 +282,7 @@ impl Executor {
             response.extensions.insert("shoal".to_owned(), account(trace.then_some(&ledger), &needs));
         }
         let keeping = match operation {
-            OperationType::Query if response.is_ok() => preparation.judge(&shown, policy),
+            OperationType::Query if response.is_ok() => by.judge(&shown, policy),
             _ => Keeping::Never,
         };
         let keeping = if needs.are_stale() { keeping.private() } else { keeping };

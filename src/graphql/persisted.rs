@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_graphql::{Request, ServerError, Value};
+use futures_util::FutureExt;
 use metrics::counter;
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
@@ -110,7 +111,7 @@ impl Named {
         match name {
             Name::Id(id) => self.manifest.by_id(id),
             Name::Hash(hash) => match (self.manifest.by_hash(hash), &self.texts) {
-                (None, Some(texts)) => texts.get(hash).await,
+                (None, Some(texts)) => texts.get(hash).boxed().await,
                 (found, _) => found,
             },
         }

@@ -29,6 +29,8 @@ pub struct Preparation {
 /// A request that may be executed.
 pub struct Prepared {
     pub request: Request,
+    /// By which it was prepared.
+    pub(super) by: Arc<Preparation>,
     pub(super) document: Arc<Document>,
     /// What it asks for.
     pub operation: OperationType,
@@ -69,20 +71,20 @@ impl Preparation {
     ///
     /// # Errors
     /// When it is refused; nothing was done then.
-    pub fn prepare(&self, request: Request) -> Result<Prepared, ServerError> {
+    pub fn prepare(self: Arc<Self>, request: Request) -> Result<Prepared, ServerError> {
         guard::values(&request.variables, &self.settings.limits)?;
         let document = self.documents.parse(&request.query)?;
         let asked = self.asked(&document, &request)?;
         variables::check(asked.operation, &request.variables)?;
-        let price = document.price(|| price::price(&self.table, asked));
+        let price = document.price(&request.variables, || price::price(&self.table, asked));
         if price > self.settings.max_price {
             let dearest = price::dearest(&self.table, asked);
             let limit = self.settings.max_price;
             return Err(price::too_high(price, limit, &dearest));
         }
-        let policy = document.policy(|| policy::policy(&self.table, asked));
+        let policy = document.policy(&request.variables, || policy::policy(&self.table, asked));
         let operation = asked.operation.ty;
-        Ok(Prepared { request, document, operation, price, policy })
+        Ok(Prepared { request, by: self, document, operation, price, policy })
     }
 
     /// What a client is told of the price of its request.
@@ -106,5 +108,69 @@ impl Preparation {
         let operation = &documents::operation(document.parsed(), request.operation_name.as_deref())?.node;
         let pages = self.settings.page_limits();
         Ok(Asked { document: document.parsed(), operation, variables: &request.variables, pages })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use async_graphql::Variables;
+    use serde_json::json;
+
+    use super::*;
+    use crate::graphql::guard::Limits;
+    use crate::graphql::table;
+
+    #[test]
+    fn what_is_remembered_of_a_document_is_what_would_be_found_out() {
+        let settings = Arc::new(Settings {
+            page_size: 20,
+            max_page_size: 100,
+            count_cap: 1000,
+            max_nodes: 100,
+            timeout_ms: 1000,
+            document_cache_bytes: 1 << 20,
+            introspection: true,
+            suggestions: false,
+            max_price: 100_000,
+            budgets: None,
+            limits: Limits::default(),
+        });
+        let new = || Arc::new(Preparation::new(table(), settings.clone()));
+        let remembering = new();
+        let documents = [
+            "query($a: String, $b: Int, $c: Boolean = false) {
+                user(id: $a) { id posts(first: $b) @skip(if: $c) { nodes { id } } } }",
+            "query($a: String!) { user(id: $a) { id } }",
+            "query($a: [ID!]!) { nodes(ids: $a) { id } }",
+            "query($a: String!, $b: String!) { nodes(ids: [$a, $b, $a, $b, $a, $b, $a, $b]) { id } }",
+            "{ user(id: 1) { id } }",
+        ];
+        let texts = ["7", "x", "", &"x".repeat(200), &"x".repeat(2000)].map(|text| json!(text));
+        let values: Vec<_> = texts.into_iter().chain([json!(["7", "8"]), json!(null)]).collect();
+        let prices = |document: &str, variables: serde_json::Value| {
+            let request = || Request::new(document).variables(Variables::from_json(variables.clone()));
+            let found = |by: Arc<Preparation>| {
+                by.prepare(request()).map(|it| (it.price, it.policy)).map_err(|error| error.message)
+            };
+            assert_eq!(found(remembering.clone()), found(new()), "{document} {variables}");
+            found(remembering.clone())
+        };
+        let mut seen = HashSet::new();
+        for document in documents {
+            for a in &values {
+                for (b, c) in [
+                    (json!(1), json!(false)),
+                    (json!(50), json!(true)),
+                    (json!(50), json!(false)),
+                    (json!("x"), a.clone()),
+                ] {
+                    seen.insert(prices(document, json!({ "a": a, "b": b, "c": c })).map(|found| found.0).ok());
+                }
+                prices(document, json!({ "a": a })).ok();
+            }
+        }
+        assert!(seen.len() > 5, "they differ: {seen:?}");
     }
 }

@@ -24,6 +24,9 @@ use super::table::Table;
 #[TypeDirective(location = "FieldDefinition", name = "cost")]
 pub fn cost(weight: i32) {}
 
+/// A field reads its arguments anew for each object, so every so many bytes of them cost as much as one.
+pub(super) const BYTES: usize = 1024;
+
 /// What of a request costs most, and how much that is by itself.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Dearest {

@@ -126,7 +126,8 @@ impl<'a> Shape<'a> {
         if !collect::<T>(ctx, selection, &mut fields) {
             return None;
         }
-        let key = |field: &&Positioned<Field>| (field.node.response_key().node.clone(), Value::Null);
+        // Names of its own: those of the document are counted by all requests for it, each of which would wait for the others.
+        let key = |field: &&Positioned<Field>| (Name::new(field.node.response_key().node.as_str()), Value::Null);
         let blank =
             ctx.data_unchecked::<RequestContext>().blanks.of::<T>(selection, || fields.iter().map(key).collect());
         Some(Self { fields, blank })

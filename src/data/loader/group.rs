@@ -156,9 +156,15 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
 {
     async fn run(mut self) {
-        join_all(self.new.chunks(MAX_BATCH).map(|keys| self.group.load(keys))).await;
+        match self.new.len() {
+            0 => {}
+            1..=MAX_BATCH => self.group.load(&self.new).await,
+            _ => drop(join_all(self.new.chunks(MAX_BATCH).map(|keys| self.group.load(keys))).await),
+        }
         self.new.clear();
-        join_all(self.after.iter().map(|earlier| earlier.over())).await;
+        for earlier in &self.after {
+            earlier.over().await;
+        }
     }
 }
 

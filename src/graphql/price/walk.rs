@@ -4,13 +4,12 @@ use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql_value::{ConstValue, Value};
 use foldhash::{HashMap, HashMapExt};
 
+use super::BYTES;
 use crate::graphql::asked::Asked;
 use crate::graphql::table::{Rows, Table};
 
 /// The price of `__schema` and of `__type`: the schema is large, and does not grow.
 const INTROSPECTION: u64 = 100;
-/// A field reads its arguments anew for each object, so every so many bytes of them cost as much as one.
-const BYTES: u64 = 1024;
 
 /// A price of a selection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,7 +142,7 @@ impl<'a> Walk<'a> {
             Rows::EachOf(list) => self.length(field, list),
         };
         Some(Part {
-            own: meta.weight.saturating_add(bytes / BYTES),
+            own: meta.weight.saturating_add(bytes / BYTES as u64),
             below,
             of: meta.of,
             rows: meta.rows.clone(),

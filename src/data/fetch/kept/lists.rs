@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::{HashSet, HashSetExt};
+use futures_util::FutureExt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Cached, Had};
@@ -97,7 +98,7 @@ impl<'a, R: Record> Within<'a, R> {
         keys.retain(|key| seen.insert(key.clone()));
         let mut found = HashMap::with_capacity(keys.len());
         for keys in keys.chunks(MAX_BATCH) {
-            found.extend(self.fetcher.fetch(&Rows::<R>::new(), keys).await?);
+            found.extend(self.fetcher.fetch(&Rows::<R>::new(), keys).boxed().await?);
         }
         Ok(found)
     }

@@ -76,12 +76,12 @@ impl Cached for Times {
 }
 
 /// A fetcher on an empty database, and what it did.
-async fn fetcher(data_dir: &tempfile::TempDir) -> (Fetcher, Arc<Ledger>) {
+async fn fetcher(data_dir: &tempfile::TempDir) -> (Arc<Fetcher>, Arc<Ledger>) {
     let settings = Settings { data_dir: data_dir.path().to_owned(), ..Settings::default() };
     let ledger = Arc::new(Ledger::default());
     let databases = Databases::open(&settings).await.unwrap();
     let (sources, _) = Sources::open(databases, Declarations::default(), cache::Settings::default(), None).unwrap();
-    (Fetcher::new(sources, Needs::default(), ledger.clone()), ledger)
+    (Arc::new(Fetcher::new(sources, Needs::default(), ledger.clone())), ledger)
 }
 
 #[tokio::test]
