@@ -80,6 +80,8 @@ struct State {
     taken: u64,
     /// Until when there is less than so much in it: until then nobody needs to ask.
     empty: Option<(u64, Instant)>,
+    /// Whether Redis gave no answer in time. What it takes for one that comes too late is lost.
+    is_late: bool,
     /// The bucket that is used without Redis.
     own: Own,
 }
@@ -119,7 +121,7 @@ impl Quota {
         let client = network(client);
         let bucket = rules.known.get_with(client, || {
             let own = Own { left: burst as f64, at: Instant::now() };
-            let state = Mutex::new(State { taken: 0, empty: None, own });
+            let state = Mutex::new(State { taken: 0, empty: None, is_late: false, own });
             Arc::new(Bucket { state, asking: tokio::sync::Mutex::default() })
         });
         if lock(&bucket.state).spend(price)? {
@@ -127,22 +129,23 @@ impl Quota {
         }
         // One at a time: each takes more than it needs, and many at once would find nothing left of what is theirs.
         let _asking = bucket.asking.lock().await;
-        let missing = {
+        let (missing, want) = {
             let mut state = lock(&bucket.state);
             if state.spend(price)? {
                 return Ok(());
             }
-            price - state.taken
+            let missing = price - state.taken;
+            (missing, state.want(missing, burst))
         };
         let answer = match &self.far {
             Some(far) => {
-                let want = missing.saturating_add(burst / PARTS);
                 let key = format!("{}:{client}", self.prefix);
                 far.run(TAKE, &key, [burst, per_second, missing, want]).boxed().await.ok()
             }
             None => None,
         };
         let mut state = lock(&bucket.state);
+        state.is_late = self.far.is_some() && answer.is_none();
         let (taken, wait) = match answer.as_deref() {
             Some([taken, wait]) => {
                 (u64::try_from(*taken).unwrap_or_default(), u64::try_from(*wait).unwrap_or_default())
@@ -175,6 +178,12 @@ impl Rules {
 }
 
 impl State {
+    /// How much is taken out of the shared bucket where so much is missing: more than that, or each request would ask; but no
+    /// more while what is taken may be lost, or a slow Redis would empty buckets that nobody has used.
+    fn want(&self, missing: u64, burst: u64) -> u64 {
+        if self.is_late { missing } else { missing.saturating_add(burst / PARTS) }
+    }
+
     /// Spends what was taken before; whether that was enough.
     ///
     /// # Errors
@@ -253,6 +262,14 @@ mod tests {
     async fn without_a_rate_there_is_no_limit() {
         let quota = Quota::new(Settings { per_second: 0, burst: 0 }, None, "test");
         assert_eq!(quota.take("192.0.2.1".parse().unwrap(), u64::MAX).await, Ok(()));
+    }
+
+    #[test]
+    fn while_redis_is_late_no_more_is_taken_than_is_missing() {
+        let own = Own { left: 0.0, at: Instant::now() };
+        let state = |is_late| State { taken: 0, empty: None, is_late, own };
+        assert_eq!(state(false).want(11, 20_000), 11 + 400);
+        assert_eq!(state(true).want(11, 20_000), 11);
     }
 
     #[tokio::test]
