@@ -129,40 +129,37 @@ impl Quota {
         }
         // One at a time: each takes more than it needs, and many at once would find nothing left of what is theirs.
         let _asking = bucket.asking.lock().await;
-        let (missing, want) = {
+        loop {
+            let (missing, want) = {
+                let mut state = lock(&bucket.state);
+                if state.spend(price)? {
+                    return Ok(());
+                }
+                let missing = price - state.taken;
+                (missing, state.want(missing, burst))
+            };
+            let answer = match &self.far {
+                Some(far) => {
+                    let key = format!("{}:{client}", self.prefix);
+                    far.run(TAKE, &key, [burst, per_second, missing, want]).boxed().await.ok()
+                }
+                None => None,
+            };
             let mut state = lock(&bucket.state);
-            if state.spend(price)? {
-                return Ok(());
-            }
-            let missing = price - state.taken;
-            (missing, state.want(missing, burst))
-        };
-        let answer = match &self.far {
-            Some(far) => {
-                let key = format!("{}:{client}", self.prefix);
-                far.run(TAKE, &key, [burst, per_second, missing, want]).boxed().await.ok()
-            }
-            None => None,
-        };
-        let mut state = lock(&bucket.state);
-        state.is_late = self.far.is_some() && answer.is_none();
-        let (taken, wait) = match answer.as_deref() {
-            Some([taken, wait]) => {
-                (u64::try_from(*taken).unwrap_or_default(), u64::try_from(*wait).unwrap_or_default())
-            }
-            _ => state.own.take(missing, burst, per_second),
-        };
-        state.taken += taken;
-        match state.taken.checked_sub(price) {
-            Some(rest) => {
-                state.taken = rest;
-                Ok(())
-            }
-            // The next may need less.
-            None => {
+            state.is_late = self.far.is_some() && answer.is_none();
+            let (taken, wait) = match answer.as_deref() {
+                Some([taken, wait]) => {
+                    (u64::try_from(*taken).unwrap_or_default(), u64::try_from(*wait).unwrap_or_default())
+                }
+                _ => state.own.take(missing, burst, per_second),
+            };
+            state.taken += taken;
+            // Whoever found enough in the meantime has spent of what was there: then what is missing is taken once more.
+            if taken < missing && state.taken < price {
+                // The next may need less.
                 let wait = Duration::from_millis(wait.max(1));
                 state.empty = Some((price - state.taken, Instant::now() + wait));
-                Err(refused(wait))
+                return Err(refused(wait));
             }
         }
     }
@@ -236,6 +233,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::cache::far;
 
     #[tokio::test]
     async fn a_bucket_is_empty_at_some_time() {
@@ -270,6 +268,22 @@ mod tests {
         let state = |is_late| State { taken: 0, empty: None, is_late, own };
         assert_eq!(state(false).want(11, 20_000), 11 + 400);
         assert_eq!(state(true).want(11, 20_000), 11);
+    }
+
+    #[tokio::test]
+    async fn what_others_spend_meanwhile_is_taken_once_more() {
+        // It never answers.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("redis://{}", silent.local_addr().unwrap()).parse().unwrap();
+        let far = far::Settings { url: Some(url), timeout_ms: 100, ..Default::default() };
+        let quota = Quota::new(Settings { per_second: 1, burst: 100 }, Far::open(&far).unwrap(), "test");
+        let client = "192.0.2.1".parse().unwrap();
+        let own = Own { left: 100.0, at: Instant::now() };
+        let state = Mutex::new(State { taken: 5, empty: None, is_late: false, own });
+        let bucket = Bucket { state, asking: tokio::sync::Mutex::default() };
+        quota.rules.get().known.insert(network(client), Arc::new(bucket));
+        let (first, second) = tokio::join!(quota.take(client, 10), quota.take(client, 1));
+        assert_eq!((first, second), (Ok(()), Ok(())));
     }
 
     #[tokio::test]
