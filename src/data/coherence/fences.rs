@@ -102,6 +102,11 @@ impl Fences {
         Position(highest.max(self.floor.load(Ordering::Acquire)))
     }
 
+    /// The fence under everything.
+    pub fn floor(&self) -> Position {
+        Position(self.floor.load(Ordering::Acquire))
+    }
+
     /// A commit at `position` touched this. Too high costs a miss, never a wrong answer.
     pub fn raise(&self, slots: impl IntoIterator<Item = Slot>, position: Position) {
         for slot in slots {
@@ -173,12 +178,5 @@ impl Fences {
     pub fn needed(&self, slots: impl IntoIterator<Item = Slot>, told: Position, demand: Demand) -> Position {
         let fence = self.fence(slots);
         if told >= demand.position() { fence } else { fence.max(demand.position()) }
-    }
-}
-
-#[cfg(test)]
-impl Fences {
-    pub(super) fn floor(&self) -> Position {
-        Position(self.floor.load(Ordering::Acquire))
     }
 }

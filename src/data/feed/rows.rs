@@ -12,12 +12,19 @@ const MOST_ROWS: usize = 10_000;
 
 type ByTable<T> = HashMap<&'static str, HashMap<Scalar, T>>;
 
+/// A row as it was at the end of the commit that changed it.
+#[derive(Debug)]
+struct Told {
+    image: Image,
+    at: Position,
+}
+
 /// Rows of the open transaction, and of those that were committed, each as it was told last.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     /// None of a row that is to be forgotten: it is gone, or has changed and is not often served any more.
     open: ByTable<Option<Image>>,
-    committed: ByTable<Image>,
+    committed: ByTable<Told>,
 }
 
 impl Rows {
@@ -45,13 +52,13 @@ impl Rows {
         }
     }
 
-    /// The open transaction was committed.
-    pub fn commit(&mut self) {
+    /// The open transaction was committed, at this position.
+    pub fn commit(&mut self, at: Position) {
         for (table, rows) in self.open.drain() {
             let committed = self.committed.entry(table).or_default();
             for (key, now) in rows {
                 match now {
-                    Some(image) => drop(committed.insert(key, image)),
+                    Some(image) => drop(committed.insert(key, Told { image, at })),
                     None => drop(committed.remove(&key)),
                 }
             }
@@ -68,12 +75,15 @@ impl Rows {
     }
 
     /// Rows of committed transactions, by table, as they are at `position`, through where all is told. Those that somebody
-    /// knows to have changed later stay until that is told, too.
+    /// knows to have changed later stay until that is told, too. Those of commits that were told only after something was
+    /// lost, or changed in silence, may be of before that, and are forgotten.
     pub fn take(&mut self, position: Position, fences: &Fences) -> Vec<(&'static str, Vec<Image>)> {
         let mut taken = Vec::new();
+        let floor = fences.floor();
         for (table, rows) in &mut self.committed {
+            rows.retain(|_, told| told.at > floor);
             let is_told = |key: &Scalar| fences.fence([Dependency::Row { table, key }.slot()]) <= position;
-            let rows: Vec<_> = rows.extract_if(|key, _| is_told(key)).map(|(_, image)| image).collect();
+            let rows: Vec<_> = rows.extract_if(|key, _| is_told(key)).map(|(_, told)| told.image).collect();
             if !rows.is_empty() {
                 taken.push((*table, rows));
             }
@@ -100,7 +110,7 @@ mod tests {
         rows.begin();
         let now = new.clone().filter(|_| is_hot);
         rows.note(&change(old, new), "id", now);
-        rows.commit();
+        rows.commit(Position(5));
     }
 
     fn taken(rows: &mut Rows) -> Vec<Image> {
@@ -139,7 +149,7 @@ mod tests {
         rows.note(&change(Some(image(1, "b")), None), "id", None);
         assert_eq!(taken(&mut rows), [image(1, "b")], "as it was at the position that is told");
         rows.begin();
-        rows.commit();
+        rows.commit(Position(6));
         assert!(taken(&mut rows).is_empty());
     }
 
@@ -151,6 +161,19 @@ mod tests {
         assert!(rows.take(Position(9), &fences).is_empty());
         commits(&mut rows, Some(image(1, "b")), Some(image(1, "c")), true);
         assert_eq!(rows.take(Position(10), &fences), [("users", vec![image(1, "c")])]);
+    }
+
+    #[test]
+    fn what_is_told_late_of_before_the_floor_is_forgotten() {
+        let (mut rows, fences) = (Rows::default(), Fences::default());
+        // A table was written anew at 6, which was noticed before the log had told of 5.
+        fences.raise_floor(Position(7));
+        commits(&mut rows, Some(image(1, "a")), Some(image(1, "b")), true);
+        assert!(rows.take(Position(9), &fences).is_empty());
+        rows.begin();
+        rows.note(&change(Some(image(1, "c")), Some(image(1, "d"))), "id", Some(image(1, "d")));
+        rows.commit(Position(8));
+        assert_eq!(rows.take(Position(9), &fences), [("users", vec![image(1, "d")])]);
     }
 
     #[test]

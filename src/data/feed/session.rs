@@ -281,7 +281,7 @@ impl Following<'_> {
                 self.pending.rows.forget();
             }
         }
-        self.pending.rows.commit();
+        self.pending.rows.commit(position);
         self.pending.events.commit(position);
         self.pending.transactions.push(transaction);
         self.pending.position = self.pending.position.max(position);
