@@ -1,6 +1,6 @@
 //! Writes answers: once, straight from the executor's values.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -68,14 +68,15 @@ pub fn answer(body: Body, note: Arc<Note>, media_type: MediaType, request_id: &s
 
 /// A value as JSON, in no more memory than it takes: much of it is kept.
 fn to_bytes(value: &impl Serialize) -> serde_json::Result<Bytes> {
-    thread_local!(static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
-    BUFFER.with_borrow_mut(|buffer| {
-        buffer.clear();
-        serde_json::to_writer(&mut *buffer, value)?;
-        let bytes = Bytes::copy_from_slice(buffer);
-        buffer.shrink_to(MOST_BUFFERED);
-        Ok(bytes)
-    })
+    thread_local!(static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) });
+    // Taken: nothing is left in it of an answer that could not be written.
+    let mut buffer = BUFFER.take();
+    serde_json::to_writer(&mut buffer, value)?;
+    let bytes = Bytes::copy_from_slice(&buffer);
+    buffer.clear();
+    buffer.shrink_to(MOST_BUFFERED);
+    BUFFER.set(buffer);
+    Ok(bytes)
 }
 
 /// The bytes of the answer to a request that was not executed.
