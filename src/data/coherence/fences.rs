@@ -99,7 +99,7 @@ impl Fences {
     pub fn fence(&self, slots: impl IntoIterator<Item = Slot>) -> Position {
         let fence = |slot: Slot| self.slots[slot.0 as usize].load(Ordering::Acquire);
         let highest = slots.into_iter().map(fence).max().unwrap_or_default();
-        Position(highest.max(self.floor.load(Ordering::Acquire)))
+        Position(highest).max(self.floor())
     }
 
     /// The fence under everything.
