@@ -30,10 +30,8 @@ pub struct Document {
     /// How many bytes it has, and how often it may name a variable.
     length: usize,
     mentions: usize,
-    /// Its price, for requests that are alike.
-    price: OnceLock<u64>,
-    /// For how long and for whom answers to such requests may be kept.
-    policy: OnceLock<Policy>,
+    /// What requests that are alike may cost, and for how long and for whom answers to them may be kept.
+    judged: OnceLock<(u64, Policy)>,
 }
 
 impl Documents {
@@ -57,8 +55,7 @@ impl Documents {
             is_valid: AtomicBool::new(false),
             length: text.len(),
             mentions: text.matches('$').count(),
-            price: OnceLock::new(),
-            policy: OnceLock::new(),
+            judged: OnceLock::new(),
         });
         self.known.insert(text.into(), document.clone());
         Ok(document)
@@ -87,14 +84,9 @@ impl Document {
         self.is_valid.store(true, Ordering::Relaxed);
     }
 
-    /// The price of a request for it with these variables, which for those that are alike is found out once.
-    pub fn price(&self, variables: &Variables, find_out: impl FnOnce() -> u64) -> u64 {
-        if self.are_like_others(variables) { *self.price.get_or_init(find_out) } else { find_out() }
-    }
-
-    /// The policy of a request for it with these variables, which for those that are alike is found out once.
-    pub fn policy(&self, variables: &Variables, find_out: impl FnOnce() -> Policy) -> Policy {
-        if self.are_like_others(variables) { *self.policy.get_or_init(find_out) } else { find_out() }
+    /// The price and the policy of a request for it with these variables, which for those that are alike are found out once.
+    pub fn judged(&self, variables: &Variables, find_out: impl FnOnce() -> (u64, Policy)) -> (u64, Policy) {
+        if self.are_like_others(variables) { *self.judged.get_or_init(find_out) } else { find_out() }
     }
 
     /// Whether all there is are texts, too short to cost anything by themselves. Those say neither how many rows are asked

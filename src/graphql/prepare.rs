@@ -76,13 +76,13 @@ impl Preparation {
         let document = self.documents.parse(&request.query)?;
         let asked = self.asked(&document, &request)?;
         variables::check(asked.operation, &request.variables)?;
-        let price = document.price(&request.variables, || price::price(&self.table, asked));
+        let (price, policy) = document
+            .judged(&request.variables, || (price::price(&self.table, asked), policy::policy(&self.table, asked)));
         if price > self.settings.max_price {
             let dearest = price::dearest(&self.table, asked);
             let limit = self.settings.max_price;
             return Err(price::too_high(price, limit, &dearest));
         }
-        let policy = document.policy(&request.variables, || policy::policy(&self.table, asked));
         let operation = asked.operation.ty;
         Ok(Prepared { request, by: self, document, operation, price, policy })
     }
