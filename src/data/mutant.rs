@@ -17,6 +17,8 @@ pub enum Mutant {
     NoBarrier,
     /// A feed that begins anew trusts what lies before it.
     NoGapDetection,
+    /// A row that the log tells late is kept, whatever has changed since without being told.
+    LateRow,
     /// What a client has seen is not asked for.
     NoToken,
     /// How old an answer may be is not asked for.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::data::change::{Change, Image};
 use crate::data::coherence::{Dependency, Fences};
+use crate::data::mutant::{self, Mutant};
 use crate::data::position::Position;
 use crate::data::scalar::Scalar;
 
@@ -64,24 +65,18 @@ impl Rows {
             }
         }
         if self.committed.values().map(HashMap::len).sum::<usize>() > MOST_ROWS {
-            self.forget();
+            self.committed.clear();
         }
     }
 
-    /// Something changed rows that was not told.
-    pub fn forget(&mut self) {
-        self.open.clear();
-        self.committed.clear();
-    }
-
     /// Rows of committed transactions, by table, as they are at `position`, through where all is told. Those that somebody
-    /// knows to have changed later stay until that is told, too. Those of commits that were told only after something was
-    /// lost, or changed in silence, may be of before that, and are forgotten.
+    /// knows to have changed later stay until that is told, too. Those of commits up to the floor may be of before something
+    /// that was not told, and are forgotten.
     pub fn take(&mut self, position: Position, fences: &Fences) -> Vec<(&'static str, Vec<Image>)> {
         let mut taken = Vec::new();
         let floor = fences.floor();
         for (table, rows) in &mut self.committed {
-            rows.retain(|_, told| told.at > floor);
+            rows.retain(|_, told| told.at > floor || mutant::is(Mutant::LateRow));
             let is_told = |key: &Scalar| fences.fence([Dependency::Row { table, key }.slot()]) <= position;
             let rows: Vec<_> = rows.extract_if(|key, _| is_told(key)).map(|(_, told)| told.image).collect();
             if !rows.is_empty() {
@@ -164,6 +159,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_told_up_to_the_floor_is_forgotten() {
+        for (floor, left) in [(4, 1), (5, 0)] {
+            let (mut rows, fences) = (Rows::default(), Fences::default());
+            commits(&mut rows, Some(image(1, "a")), Some(image(1, "b")), true);
+            fences.raise_floor(Position(floor));
+            assert_eq!(rows.take(Position(9), &fences).len(), left);
+        }
+    }
+
+    #[test]
     fn what_is_told_late_of_before_the_floor_is_forgotten() {
         let (mut rows, fences) = (Rows::default(), Fences::default());
         // A table was written anew at 6, which was noticed before the log had told of 5.
@@ -174,13 +179,5 @@ mod tests {
         rows.note(&change(Some(image(1, "c")), Some(image(1, "d"))), "id", Some(image(1, "d")));
         rows.commit(Position(8));
         assert_eq!(rows.take(Position(9), &fences), [("users", vec![image(1, "d")])]);
-    }
-
-    #[test]
-    fn nothing_is_left_of_what_may_have_changed_in_silence() {
-        let mut rows = Rows::default();
-        commits(&mut rows, Some(image(1, "a")), Some(image(1, "b")), true);
-        rows.forget();
-        assert!(taken(&mut rows).is_empty());
     }
 }

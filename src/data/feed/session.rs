@@ -136,7 +136,8 @@ impl<'a> Session<'a> {
         let watched = side.watched(&tables).await?;
         // A rewrite that nothing told of lies below.
         if !mutant::is(Mutant::NoGapDetection) {
-            history.fences.raise_floor(side.end().await?);
+            history.fences.raise_floor(side.past_end().await?);
+            side.nudge().await?;
         }
         let now = Instant::now();
         let following = Following {
@@ -276,10 +277,7 @@ impl Following<'_> {
         // At once, and before it is known to be visible: too high a fence costs a miss.
         match touched {
             Some(slots) => self.history.fences.raise(slots, position),
-            None => {
-                self.history.fences.raise_floor(position);
-                self.pending.rows.forget();
-            }
+            None => self.history.fences.raise_floor(position),
         }
         self.pending.rows.commit(position);
         self.pending.events.commit(position);
@@ -330,14 +328,15 @@ impl Following<'_> {
         if watched != self.watched {
             counter!("shoal_feed_fingerprint_changes_total").increment(1);
             tracing::warn!("a table or its publication has changed: what is kept of before is void");
-            // First all is void that may have changed in silence: a table that is told again has been kept before.
-            self.history.fences.raise_floor(self.side.end().await?);
-            self.pending.rows.forget();
+            // First all is void that may have changed in silence: a table that is told again has been kept before. Rows
+            // that the log told may be stamped with its very end, so the log has to go on before anything passes again.
+            self.history.fences.raise_floor(self.side.past_end().await?);
             let changed = watched.iter().filter(|watched| !self.watched.contains(watched));
             shared.events.lose(changed.map(|watched| watched.table.as_str()));
             self.watched = watched;
             self.tell();
             counter!("shoal_feed_floor_raises_total", "reason" => "fingerprint").increment(1);
+            self.side.nudge().await?;
         }
         let Some(lag) = shared.databases.lag(self.history.universe, self.history.fences.applied()) else {
             return Err(Lost::Because("the primary is another, or on another timeline"));
@@ -346,6 +345,7 @@ impl Following<'_> {
         if lag > patience && self.heard.elapsed() > patience {
             return Err(Lost::Because("the log does not go on"));
         }
+        // An open transaction may have left the end of the log in the middle of a record.
         if lag > BEHIND && self.nudged.elapsed() > BEHIND {
             self.side.nudge().await?;
             self.nudged = Instant::now();

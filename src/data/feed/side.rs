@@ -122,16 +122,18 @@ impl Side {
         Ok(row.try_get::<String, _>("oldest")?.parse::<u64>().is_ok_and(|oldest| oldest >= below))
     }
 
-    /// Where the log ends: behind everything that is visible.
-    pub async fn end(&mut self) -> Result<Position, sqlx::Error> {
+    /// Just past the end of the log: past all that is visible, and past every stamp that anybody has given.
+    pub async fn past_end(&mut self) -> Result<Position, sqlx::Error> {
         let asked = "select pg_current_wal_insert_lsn()::text as position";
         let row = patiently(sqlx::query(asked).fetch_one(&mut self.connection)).await?;
-        Ok(row.try_get::<String, _>("position")?.parse().unwrap_or_default())
+        let end: Position = row.try_get::<String, _>("position")?.parse().unwrap_or_default();
+        Ok(Position(end.0 + 1))
     }
 
-    /// Makes the log go on: an open transaction may have left its end in the middle of a record.
+    /// Makes the log go on, whether or not a standby is there to acknowledge it.
     pub async fn nudge(&mut self) -> Result<(), sqlx::Error> {
-        let asked = "select pg_logical_emit_message(true, 'shoal', '')";
+        let asked =
+            "select set_config('synchronous_commit', 'local', true), pg_logical_emit_message(true, 'shoal', '')";
         patiently(sqlx::query(asked).execute(&mut self.connection)).await.map(drop)
     }
 

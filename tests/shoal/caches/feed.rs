@@ -3,12 +3,15 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::Connection;
 
 use super::{BOUND, USER, rename, see, warm};
+use crate::proof::faults::signal;
 use crate::support::cluster::{Cluster, STOCK};
+use crate::support::id::global;
 use crate::support::{Backend, Database, TestApp, eventually};
 
 fn stock_in(data: &Value) -> i64 {
@@ -194,6 +197,64 @@ async fn a_token_covers_a_rewrite_that_came_before_it() {
         let token = rename(&app, &format!("rewritten {turn}")).await;
         assert_eq!(stock_in(&see(&app, Some(&token), STOCK).await.data), before + 1, "turn {turn}");
     }
+}
+
+/// Processes that stand still until this is dropped.
+struct Stopped(Vec<u32>);
+
+impl Stopped {
+    fn new(processes: Vec<u32>) -> Self {
+        signal("STOP", &processes);
+        Self(processes)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        signal("CONT", &self.0);
+    }
+}
+
+/// Found by `benches/proof`: of rows that were told late, together with what was committed after a rewrite.
+#[tokio::test]
+async fn rows_of_before_a_rewrite_that_are_told_after_it_are_not_kept() {
+    const PRODUCTS: usize = 20;
+    const COMMITS: usize = 400;
+    let cluster = Cluster::shared(Database::demo(Backend::Postgres).await).await;
+    // Longer than the log stands still.
+    let app = cluster.caching(&[("SHOAL_DATABASE__MAX_STALENESS_MS", "60000")]).await;
+    let fields: Vec<_> =
+        (1..=PRODUCTS).map(|key| format!("p{key}: product(id: \"{}\") {{ stock }}", global("Product", key))).collect();
+    let query = format!("{{ {} }}", fields.join(" "));
+    for _ in 0..5 {
+        // Rows that are often served are kept as the log tells them.
+        warm(&app, &query).await;
+    }
+    let sender = "select active_pid::text from pg_replication_slots where database = current_database()";
+    let stopped = Stopped::new(vec![cluster.database.text(sender).await.unwrap().parse().unwrap()]);
+    let raised = app.metric("shoal_feed_floor_raises_total", "fingerprint").await;
+    let told = app.metric("shoal_feed_commits_total", "").await;
+    let many =
+        |statement: &str| format!("do $$ begin for i in 1..{COMMITS} loop {statement}; commit; end loop; end $$");
+    cluster.database.execute(&many(&format!("update products set stock = i where id = 1 + i % {PRODUCTS}"))).await;
+    cluster.database.execute("alter table products alter column stock type int using stock + 1000").await;
+    eventually("the rewrite to be noticed", async || {
+        app.metric("shoal_feed_floor_raises_total", "fingerprint").await > raised
+    })
+    .await;
+    cluster.database.execute(&many("update users set name = 'user ' || i where id = 2")).await;
+    // Then much is heard at a time.
+    cluster.primary.slow_down(Duration::from_millis(10));
+    drop(stopped);
+    eventually("all of it to be told", async || {
+        app.metric("shoal_feed_commits_total", "").await >= told + 2.0 * COMMITS as f64
+    })
+    .await;
+    let stocks = "select string_agg(stock::text, ' ' order by id) from products where id <= ";
+    let stocks = cluster.database.text(&format!("{stocks}{PRODUCTS}")).await.unwrap();
+    let data = warm(&app, &query).await;
+    let shown: Vec<_> = (1..=PRODUCTS).map(|key| data[format!("p{key}")]["stock"].to_string()).collect();
+    assert_eq!(shown.join(" "), stocks);
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ pub enum Fault {
     Truncated,
     /// An ALTER changes all rows of a table, and tells nobody.
     Rewritten,
+    /// The same, while the feeds hear nothing for less than the bound: then they hear it all at once.
+    RewrittenUnheard,
     /// An instance does not reach the primary for longer than the bound.
     Partitioned,
     PrimaryKilled,
@@ -50,7 +52,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ReplayPaused,
         Self::ReplicaKilled,
         Self::InstanceStopped,
@@ -65,6 +67,7 @@ impl Fault {
         Self::LargeUpdate,
         Self::Truncated,
         Self::Rewritten,
+        Self::RewrittenUnheard,
         Self::Partitioned,
         Self::PrimaryKilled,
         Self::SlowLinks,
@@ -210,12 +213,19 @@ impl Fault {
                 .await;
             }
             Self::Rewritten => {
-                rig.on_primary(&format!(
-                    "begin; select pg_logical_emit_message(true, '{SAID}', '{REWRITTEN}');
-                    alter table products alter column stock type int using stock + 1; commit"
-                ))
-                .await;
+                rig.rewrite().await;
                 tokio::time::sleep(LONG).await;
+            }
+            Self::RewrittenUnheard => {
+                for _ in 0..4 {
+                    let feeds = rig.processes("shoal feed").await;
+                    signal("STOP", &feeds);
+                    tokio::time::sleep(Duration::from_millis(BOUND_MS / 5)).await;
+                    rig.rewrite().await;
+                    tokio::time::sleep(Duration::from_millis(BOUND_MS / 2)).await;
+                    signal("CONT", &feeds);
+                    tokio::time::sleep(LONG / 4).await;
+                }
             }
             Self::Partitioned => {
                 instance.primary.freeze();
@@ -241,6 +251,15 @@ impl Rig {
     pub async fn on_primary(&self, sql: &str) {
         let mut connection = self.primary().connect(self.database.name()).await;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+    }
+
+    /// Adds one to the stock of every product, of which the log tells no row.
+    async fn rewrite(&self) {
+        self.on_primary(&format!(
+            "begin; select pg_logical_emit_message(true, '{SAID}', '{REWRITTEN}');
+            alter table products alter column stock type int using stock + 1; commit"
+        ))
+        .await;
     }
 
     pub async fn on_replica(&self, place: usize, sql: &str) {

@@ -30,7 +30,7 @@ pub enum Shown {
     Failover,
 }
 
-pub const MUTANTS: [Mutant; 11] = [
+pub const MUTANTS: [Mutant; 12] = [
     // Lists are else hardly ever read again while they do not change.
     Mutant { settings: &[("SHOAL_CACHE__TTL_S", "1")], ..Mutant::by("rows_forgotten", Fault::ReplayPaused) },
     Mutant::calm("no_fence"),
@@ -41,6 +41,7 @@ pub const MUTANTS: [Mutant; 11] = [
     Mutant::by("stamp_of_log", Fault::VisibilityGap),
     Mutant::by("no_barrier", Fault::VisibilityGap),
     Mutant::by("no_gap_detection", Fault::FeedCut),
+    Mutant::by("late_row", Fault::RewrittenUnheard),
     // What is hot is else never read from a replica again.
     Mutant { settings: &[("SHOAL_CACHE__TTL_S", "1")], ..Mutant::by("no_incarnation", Fault::ReplicaKilled) },
     // The last one: there is no other primary after it.

@@ -1,7 +1,7 @@
 //! The protocol as a machine with few states, all of which are visited.
 //!
 //! A primary writes a commit into its log first and shows it later, in any order; a replica replays, and may be restarted
-//! with less than it had shown; the address may come to lead to another primary that has lost the last commits. Instances
+//! with less than it had shown; a table may be written anew, of which the log tells nothing; the address may come to lead to another primary that has lost the last commits. Instances
 //! follow the log, lose it and begin anew, ask servers, stall between any two steps, and fill the tiers when it is late.
 //!
 //! What a value is does not matter, only which commits it shows; so a value is the set of these. In every state every
@@ -113,6 +113,8 @@ scenarios! {
     no_answer_is_wrong_where_the_feed_drops_messages: GAP,
     no_answer_is_wrong_while_replicas_are_restarted: REPLICA,
     no_answer_is_wrong_where_two_share_the_far_tier: SHARED,
+    no_answer_is_wrong_where_two_keep_what_is_written_anew: REWRITE_SHARED,
+    no_answer_is_wrong_while_all_is_written_anew: REWRITE,
     no_answer_is_wrong_while_rows_move_between_lists: LISTS,
     no_answer_is_wrong_where_rows_come_with_lists: ROWS,
     no_answer_is_wrong_where_writers_raise_fences: WRITERS,

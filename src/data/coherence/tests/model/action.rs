@@ -21,6 +21,7 @@ pub enum Action {
     Miss(usize),
     Keepalive(usize),
     Advance(usize),
+    Survey(usize),
     Raise(usize),
     // The tiers of an instance.
     Poll(usize),
@@ -64,6 +65,9 @@ impl Protocol {
         actions.extend((1..=state.end).map(|position| Action::Repeat(instance, position)));
         if self.scenario.misses {
             actions.push(Action::Miss(instance));
+        }
+        if self.scenario.commits.contains(&Commit::Rewrite) {
+            actions.push(Action::Survey(instance));
         }
         if self.lacks(Mutant::AppliedFirst) {
             actions.push(Action::Raise(instance));

@@ -3,7 +3,7 @@
 use super::Protocol;
 use super::action::Action;
 use super::mutant::Mutant;
-use super::state::{Commit, Feed, Instance, State, Table, at, slot, up_to};
+use super::state::{Commit, Entry, Feed, Instance, State, Table, at, slot, up_to};
 use crate::data::coherence::{Commit as Told, Slot};
 
 impl Protocol {
@@ -17,6 +17,7 @@ impl Protocol {
         | Action::Miss(instance)
         | Action::Keepalive(instance)
         | Action::Advance(instance)
+        | Action::Survey(instance)
         | Action::Raise(instance)) = action
         else {
             return None;
@@ -33,6 +34,7 @@ impl Protocol {
             Action::Miss(_) => miss(state, &mut of),
             Action::Keepalive(_) => self.keepalive(state, &mut of),
             Action::Advance(_) => self.advance(state, &mut of),
+            Action::Survey(_) => self.survey(state, &mut of),
             _ => self.raise(state, &mut of),
         };
         state.instances[instance] = of;
@@ -46,6 +48,7 @@ impl Protocol {
         }
         of.connects -= 1;
         of.feed = Feed::Opening { from: state.end };
+        of.row = None;
         if !self.lacks(Mutant::NoFloor) {
             of.fences.after(|fences| fences.raise_floor(at(state.end)));
         }
@@ -53,19 +56,39 @@ impl Protocol {
     }
 
     /// Commits that the slot does not tell of may not be shown yet: nobody would notice that they are, later.
-    fn settle(&self, state: &State, of: &mut Instance) -> bool {
+    fn settle(&self, state: &mut State, of: &mut Instance) -> bool {
         let Feed::Opening { from } = of.feed else { return false };
         if up_to(from) & !state.shown != 0 && !self.lacks(Mutant::NoWait) {
             return false;
         }
+        self.survey(state, of);
         of.feed = Feed::Follows { read: from };
         of.fences.after(|fences| fences.advance(at(from)));
         true
     }
 
-    fn deliver(&self, state: &State, of: &mut Instance) -> bool {
-        let Some((read, _)) = next(state, of).filter(|(_, commit)| *commit != Commit::Other) else { return false };
+    /// Looks whether the primary shows that everything was written anew. What is kept of before is under the floor then,
+    /// whatever its stamp, which may be the end of the log; so the log is made to go on.
+    fn survey(&self, state: &mut State, of: &mut Instance) -> bool {
+        let found = state.rewrites(state.shown) & !of.noticed;
+        of.noticed |= found;
+        let floor = if self.lacks(Mutant::FloorAtEnd) { state.end } else { state.end + 1 };
+        if found != 0 {
+            of.fences.after(|fences| fences.raise_floor(at(floor)));
+            self.write(state, Commit::Other);
+        }
+        found != 0
+    }
+
+    fn deliver(&self, state: &mut State, of: &mut Instance) -> bool {
+        let Some((read, commit)) = next(state, of).filter(|(_, commit)| commit.is_told()) else { return false };
+        if !self.lacks(Mutant::ToldUnseen) {
+            self.survey(state, of);
+        }
         of.feed = Feed::Follows { read: read + 1 };
+        if self.scenario.keeps && commit == Commit::Key(0) {
+            of.row = Some(read + 1);
+        }
         if self.lacks(Mutant::AppliedFirst) {
             let is_shown = up_to(read + 1) & !state.shown == 0;
             of.fences.after(|fences| fences.advance(at(read + 1)));
@@ -81,12 +104,12 @@ impl Protocol {
     fn repeat(&self, state: &State, of: &mut Instance, position: u8) -> bool {
         let Feed::Follows { read } = of.feed else { return false };
         let told = self.told(state, position, &of.fences);
-        position <= read && state.commit(position) != Commit::Other && of.fences.after(|fences| fences.apply(&told))
+        position <= read && state.commit(position).is_told() && of.fences.after(|fences| fences.apply(&told))
     }
 
     /// What the log tells of the commit at a position.
     fn told(&self, state: &State, position: u8, known: &Table) -> Told {
-        let before = (1..position).rev().find(|before| state.commit(*before) != Commit::Other).unwrap_or_default();
+        let before = (1..position).rev().find(|before| state.commit(*before).is_told()).unwrap_or_default();
         let previous = if self.lacks(Mutant::NoGap) { before.min(known.told) } else { before };
         let touched: Option<Vec<Slot>> = match state.commit(position) {
             Commit::Key(key) => Some(vec![slot(key.into())]),
@@ -94,35 +117,54 @@ impl Protocol {
             Commit::Move => Some(vec![slot(0), slot(1)]),
             Commit::Large if self.lacks(Mutant::NothingOfLarge) => Some(Vec::new()),
             Commit::Large => None,
-            Commit::Other => Some(Vec::new()),
+            Commit::Rewrite | Commit::Other => Some(Vec::new()),
         };
         Told { previous: at(previous), position: at(position), touched }
     }
 
     /// Of what does not matter only this is told: that the log is longer.
-    fn keepalive(&self, state: &State, of: &mut Instance) -> bool {
-        let Some((read, _)) = next(state, of).filter(|(_, commit)| *commit == Commit::Other) else { return false };
+    fn keepalive(&self, state: &mut State, of: &mut Instance) -> bool {
+        let Some((read, _)) = next(state, of).filter(|(_, commit)| !commit.is_told()) else { return false };
+        if !self.lacks(Mutant::ToldUnseen) {
+            self.survey(state, of);
+        }
         of.feed = Feed::Follows { read: read + 1 };
         let has_passed = of.fences.applied == of.fences.told;
         let told = Told { previous: at(of.fences.told), position: at(read + 1), touched: Some(Vec::new()) };
         of.fences.after(|fences| fences.apply(&told));
         if has_passed || self.lacks(Mutant::KeepaliveFirst) {
+            self.keep_row(state, of, read + 1);
             of.fences.after(|fences| fences.advance(at(read + 1)));
         }
         true
     }
 
     /// The primary shows what was told.
-    fn advance(&self, state: &State, of: &mut Instance) -> bool {
+    fn advance(&self, state: &mut State, of: &mut Instance) -> bool {
         let Feed::Follows { read } = of.feed else { return false };
         // What was missed cannot be asked for.
         let target = if self.scenario.misses { of.fences.told } else { read };
         let batch = up_to(target) & !up_to(of.fences.applied);
-        if batch == 0 || batch & !state.shown != 0 && !self.lacks(Mutant::NoBarrier) {
+        let asked_for = batch & !state.rewrites(batch);
+        if batch == 0 || asked_for & !state.shown != 0 && !self.lacks(Mutant::NoBarrier) {
             return false;
         }
+        self.survey(state, of);
+        self.keep_row(state, of, target);
         of.fences.after(|fences| fences.advance(at(target)));
         true
+    }
+
+    /// A row is kept as the log told it, unless all of then may have changed since. What somebody knows to have changed
+    /// later waits until that is told, too.
+    fn keep_row(&self, state: &mut State, of: &mut Instance, passed: u8) {
+        if of.fences.fences[0] > passed {
+            return;
+        }
+        let row = of.row.take().filter(|told| *told > of.fences.floor || self.lacks(Mutant::LateRow));
+        if let Some(told) = row {
+            state.far[0] = Some(Entry { universe: of.universe, stamp: passed, shows: state.touching(0, up_to(told)) });
+        }
     }
 
     /// What should have been done before the applied position moved on.

@@ -35,6 +35,12 @@ pub enum Mutant {
     NoGap,
     /// A commit that touches too much raises nothing.
     NothingOfLarge,
+    /// A rewrite that was noticed raises the floor to the end of the log, and not past it.
+    FloorAtEnd,
+    /// A commit counts as told before it was looked for rewrites.
+    ToldUnseen,
+    /// A row that is told late is kept, whatever was lost or rewritten after it.
+    LateRow,
     /// A row that leaves a list touches only the one to which it goes.
     OnlyNewList,
     /// The applied position moves on before the primary shows it.
@@ -54,7 +60,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::NoFence,
         Self::NoToken,
         Self::NoBound,
@@ -70,6 +76,9 @@ impl Mutant {
         Self::NoWait,
         Self::NoGap,
         Self::NothingOfLarge,
+        Self::FloorAtEnd,
+        Self::ToldUnseen,
+        Self::LateRow,
         Self::OnlyNewList,
         Self::NoBarrier,
         Self::KeepaliveFirst,
@@ -93,6 +102,7 @@ impl Mutant {
             | Self::KeepaliveFirst
             | Self::AppliedFirst => &scenario::FEED,
             Self::NoFloor | Self::NoWait => &scenario::RECONNECT,
+            Self::FloorAtEnd | Self::ToldUnseen | Self::LateRow => &scenario::REWRITE,
             Self::NoGap => &scenario::GAP,
             Self::StampAfterRows | Self::KeptOverRestart | Self::NoNeed => &scenario::REPLICA,
             Self::RowsForgotten => &scenario::ROWS,

@@ -30,6 +30,8 @@ pub struct Scenario {
     pub looks: bool,
     /// Whether the first key is a row that comes with the second, a list: the fences of a list say nothing of its rows.
     pub rows: bool,
+    /// Whether the first key is a row that is kept as the log tells it.
+    pub keeps: bool,
     pub failover: bool,
 }
 
@@ -49,12 +51,21 @@ const LEAST: Scenario = Scenario {
     writers: false,
     looks: false,
     rows: false,
+    keeps: false,
     failover: false,
 };
 
-pub static FEED: Scenario = Scenario { name: "feed", length: 4, commits: &[Commit::Key(0), Commit::Other], ..LEAST };
+pub static FEED: Scenario =
+    Scenario { name: "feed", length: 4, commits: &[Commit::Key(0), Commit::Other], keeps: true, ..LEAST };
 
-pub static RECONNECT: Scenario = Scenario { name: "reconnect", connects: 3, ..LEAST };
+pub static RECONNECT: Scenario = Scenario { name: "reconnect", connects: 3, keeps: true, ..LEAST };
+
+pub static REWRITE: Scenario = Scenario {
+    name: "rewrite",
+    commits: &[Commit::Key(0), Commit::Key(1), Commit::Large, Commit::Rewrite],
+    keeps: true,
+    ..LEAST
+};
 
 pub static GAP: Scenario = Scenario { name: "gap", misses: true, commits: &[Commit::Key(0), Commit::Key(1)], ..LEAST };
 
@@ -63,6 +74,9 @@ pub static REPLICA: Scenario =
 
 /// Without near tiers: each value is judged by itself, and what one could hold the far tier holds too.
 pub static SHARED: Scenario = Scenario { name: "shared", instances: 2, length: 2, ..LEAST };
+
+pub static REWRITE_SHARED: Scenario =
+    Scenario { name: "rewrite_shared", commits: &[Commit::Key(0), Commit::Rewrite], keeps: true, ..SHARED };
 
 pub static LISTS: Scenario = Scenario {
     name: "lists",
@@ -75,7 +89,7 @@ pub static LISTS: Scenario = Scenario {
 pub static ROWS: Scenario =
     Scenario { name: "rows", keys: 2, length: 2, commits: &[Commit::Key(0), Commit::Key(1)], rows: true, ..REPLICA };
 
-pub static WRITERS: Scenario = Scenario { name: "writers", length: 3, near: true, writers: true, ..LEAST };
+pub static WRITERS: Scenario = Scenario { name: "writers", length: 3, near: true, writers: true, keeps: true, ..LEAST };
 
 pub static ORDER: Scenario = Scenario { name: "order", length: 3, looks: true, ..LEAST };
 

@@ -26,8 +26,14 @@ impl Protocol {
     }
 
     /// The commit is in the log; that alone shows it to nobody.
-    fn write(&self, state: &mut State, commit: Commit) -> bool {
-        if state.end == self.scenario.length {
+    pub fn write(&self, state: &mut State, commit: Commit) -> bool {
+        // Who writes waits for who writes everything anew, who waits for all that write.
+        let waits = match commit {
+            Commit::Rewrite => up_to(state.end) & !state.shown != 0,
+            Commit::Other => false,
+            _ => state.is_locked(),
+        };
+        if state.end == self.scenario.length || waits {
             return false;
         }
         state.log[usize::from(state.end)] = Some(commit);

@@ -25,6 +25,8 @@ pub enum Commit {
     Move,
     /// Everything, and more than can be told.
     Large,
+    /// Everything is written anew, of which nothing is told. Nobody reads or writes it meanwhile.
+    Rewrite,
     /// A table that nobody reads through the tiers.
     Other,
 }
@@ -33,9 +35,14 @@ impl Commit {
     pub fn touches(self, key: usize) -> bool {
         match self {
             Self::Key(of) => usize::from(of) == key,
-            Self::Move | Self::Large => true,
+            Self::Move | Self::Large | Self::Rewrite => true,
             Self::Other => false,
         }
+    }
+
+    /// Whether the log tells of it.
+    pub fn is_told(self) -> bool {
+        !matches!(self, Self::Rewrite | Self::Other)
     }
 }
 
@@ -72,6 +79,10 @@ pub struct Instance {
     pub connects: u8,
     /// A commit whose fences are to be raised yet, though the applied position is past it.
     pub owed: u8,
+    /// The rewrites that it has noticed.
+    pub noticed: Set,
+    /// The commit that changed the first row last, of those that were told and have not passed: the log told the row, too.
+    pub row: Option<u8>,
     pub near: [Option<Entry>; KEYS],
     pub load: Option<Load>,
     /// The last position that the replica told.
@@ -137,6 +148,8 @@ impl State {
             feed: Feed::Lost,
             connects: scenario.connects,
             owed: 0,
+            noticed: 0,
+            row: None,
             near: [None; KEYS],
             load: None,
             polled: None,
@@ -166,11 +179,22 @@ impl State {
         (1..=self.end).filter(touches).map(|position| 1 << position).sum::<Set>() & among
     }
 
-    /// Where the first commit is that touches a key and that a value of a history does not show.
-    pub fn missing(&self, key: usize, universe: u8, shows: Set) -> Option<u8> {
+    /// Where the commits are that touch a key and that a value of a history does not show.
+    pub fn missing(&self, key: usize, universe: u8, shows: Set) -> impl Iterator<Item = u8> {
         let shows = if universe == self.universe { shows } else { shows & up_to(self.fork) };
         let missing = self.touching(key, up_to(self.end)) & !shows;
-        (missing != 0).then(|| missing.trailing_zeros() as u8)
+        (1..=self.end).filter(move |position| missing & 1 << position != 0)
+    }
+
+    /// The rewrites among commits.
+    pub fn rewrites(&self, among: Set) -> Set {
+        let is_rewrite = |position: &u8| self.commit(*position) == Commit::Rewrite;
+        (1..=self.end).filter(is_rewrite).map(|position| 1 << position).sum::<Set>() & among
+    }
+
+    /// Whether somebody writes everything anew, and has not ended.
+    pub fn is_locked(&self) -> bool {
+        self.rewrites(!self.shown) != 0
     }
 }
 

@@ -76,6 +76,9 @@ impl Protocol {
 
     fn answer(&self, state: &State, of: &mut Instance) -> bool {
         let Some(load) = of.load.as_mut().filter(|load| load.shows.is_none()) else { return false };
+        if load.asked.is_none() && state.is_locked() {
+            return false;
+        }
         let shows = if load.asked.is_some() { up_to(state.replayed) } else { state.shown };
         load.shows =
             Some(self.parts(load.key.into()).map(|part| state.touching(part, shows)).fold(0, |all, of| all | of));

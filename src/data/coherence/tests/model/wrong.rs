@@ -2,7 +2,7 @@
 
 use super::Protocol;
 use super::mutant::Mutant;
-use super::state::{Entry, Feed, Instance, KEYS, Load, Look, Set, State, Table, at};
+use super::state::{Commit, Entry, Feed, Instance, KEYS, Load, Look, Set, State, Table, at};
 use crate::data::coherence::{Demand, Fences, Verdict};
 
 /// What is wrong with an answer.
@@ -52,9 +52,16 @@ impl Protocol {
         })
     }
 
-    /// Whoever demands the first commit that is missing is the first to get a wrong answer.
     fn wrong_to_serve(&self, state: &State, of: &Instance, key: usize, entry: Entry) -> Option<Wrong> {
-        let missing = state.missing(key, entry.universe, entry.shows)?;
+        let mut missing = state.missing(key, entry.universe, entry.shows);
+        missing.find_map(|missing| self.wrong_without(state, of, key, entry, missing))
+    }
+
+    /// What is wrong with a value that does not show a commit. Whoever demands that is the first to get a wrong answer.
+    ///
+    /// Nobody who has seen a rewrite has a token of that, but of what was committed after it; and how old an answer may be
+    /// without it is a matter of when it is noticed.
+    fn wrong_without(&self, state: &State, of: &Instance, key: usize, entry: Entry, missing: u8) -> Option<Wrong> {
         let is_shown = state.shown & 1 << missing != 0;
         let (fences, told) = match of.look {
             Some(Look::Told(told)) => (of.fences, told),
@@ -62,6 +69,15 @@ impl Protocol {
             None => (of.fences, of.fences.told),
         };
         let serves = |token, bound| self.serves(&fences, entry.stamp, key, told, token, bound);
+        if state.commit(missing) == Commit::Rewrite {
+            let after = (missing + 1..=state.end).find(|position| state.commit(*position).is_told());
+            let is_noticed = of.noticed & 1 << missing != 0;
+            return if after.is_some_and(|after| serves(after, 0)) {
+                Some(Wrong::OwnWrite)
+            } else {
+                (is_noticed && serves(0, 0)).then_some(Wrong::Known)
+            };
+        }
         if is_shown && serves(missing, 0) {
             Some(Wrong::OwnWrite)
         } else if (is_shown || self.is_strict()) && serves(0, missing) {
@@ -102,7 +118,7 @@ impl Protocol {
     ) -> Option<Wrong> {
         let is_joined = load.universe == of.universe || self.lacks(Mutant::FlightsOutlive);
         let entry = Entry { universe: load.universe, stamp: load.stamp, shows };
-        let missing = state.missing(part, load.universe, shows)?;
+        let missing = state.missing(part, load.universe, shows).next()?;
         let joined = is_joined.then(|| self.wrong_to_serve(state, of, part, entry)).flatten();
         let unseen = self.lacks(Mutant::NoSecondLook) && state.shown & 1 << missing != 0;
         let as_it_came = part == key || self.lacks(Mutant::RowsForgotten);
