@@ -4,7 +4,7 @@
 //!     cargo bench --bench proof -- --soak --seconds 3600
 //!     cargo bench --bench proof -- --failover
 //!     cargo bench --bench proof -- --judge FILE
-//!     cargo test --features fault-points --bench proof -- --mutants
+//!     cargo test --features fault-points --bench proof -- --mutants [FAULT…]
 //!
 //! Starts a PostgreSQL primary, two replicas, Redis and two instances of its own, all on loopback, and stops them. Breaks
 //! one thing after the other (with `--pairs` two at once) while clients read and write, and begins again until its time is
@@ -31,7 +31,7 @@ use proof::faults::Fault;
 use proof::figures::{Summary, tell};
 use proof::history::History;
 use proof::judge::judge;
-use proof::mutants::{MUTANTS, Shown, caught};
+use proof::mutants::{MUTANTS, Mutant, Shown, caught};
 use proof::promotion::{Failover, fail_over};
 use proof::rig::Rig;
 use proof::run::{Outcome, Plan, path, run};
@@ -58,7 +58,7 @@ struct Options {
     /// Fails over once, and loses commits.
     #[arg(long)]
     failover: bool,
-    /// Leaves out one rule at a time.
+    /// Leaves out one rule at a time; with faults those alone that one of them shows.
     #[arg(long)]
     mutants: bool,
     /// Draws all faults in a row.
@@ -162,7 +162,8 @@ fn may_strike_together([one, other]: [Fault; 2]) -> bool {
     use Fault::*;
     let kills_primary = |fault| matches!(fault, PrimaryKilled | VisibilityGap);
     let needs_primary = |fault| {
-        let too = [LargeUpdate, Truncated, Rewritten, FeedCut, FeedFrozen, ReplicaKilled, ReplayPaused];
+        let too =
+            [LargeUpdate, Truncated, Rewritten, RewrittenUnheard, FeedCut, FeedFrozen, ReplicaKilled, ReplayPaused];
         kills_primary(fault) || too.contains(&fault)
     };
     let needs_redis = |fault| matches!(fault, RedisFlushed | RedisRestored | RedisStalled);
@@ -184,7 +185,12 @@ async fn mutants(options: &Options) -> bool {
     let mut all_caught = true;
     println!("| left out | with | seen as | after |");
     println!("|---|---|---|---|");
-    for mutant in MUTANTS {
+    // All of them, or those that one of these faults shows.
+    let is_asked = |mutant: &Mutant| match mutant.shown_by {
+        Shown::By(fault) => options.faults.contains(&fault),
+        Shown::Calm | Shown::Failover => options.faults.len() == Fault::ALL.len(),
+    };
+    for mutant in MUTANTS.into_iter().filter(is_asked) {
         let mut verdict = caught(&mut rig, mutant, options.seed).await;
         // Some show in a moment that not every run has. There is but one failover.
         for seed in (1..TRIES).map(|turn| options.seed.wrapping_add(turn)) {

@@ -217,15 +217,17 @@ impl Fault {
                 tokio::time::sleep(LONG).await;
             }
             Self::RewrittenUnheard => {
-                for _ in 0..4 {
-                    let feeds = rig.processes("shoal feed").await;
-                    signal("STOP", &feeds);
-                    tokio::time::sleep(Duration::from_millis(BOUND_MS / 5)).await;
-                    rig.rewrite().await;
-                    tokio::time::sleep(Duration::from_millis(BOUND_MS / 2)).await;
-                    signal("CONT", &feeds);
-                    tokio::time::sleep(LONG / 4).await;
-                }
+                let feeds = rig.processes("shoal feed").await;
+                signal("STOP", &feeds);
+                rig.on_primary("update products set stock = stock + 1").await;
+                rig.rewrite().await;
+                // Longer than it takes to notice it, and while most of what is kept is still of before.
+                tokio::time::sleep(Duration::from_millis(BOUND_MS / 3)).await;
+                // Then much is heard at a time.
+                rig.instances.iter().for_each(|instance| instance.primary.slow_down(Duration::from_millis(10)));
+                signal("CONT", &feeds);
+                tokio::time::sleep(LONG).await;
+                rig.instances.iter().for_each(|instance| instance.primary.slow_down(Duration::ZERO));
             }
             Self::Partitioned => {
                 instance.primary.freeze();

@@ -41,7 +41,8 @@ pub const MUTANTS: [Mutant; 12] = [
     Mutant::by("stamp_of_log", Fault::VisibilityGap),
     Mutant::by("no_barrier", Fault::VisibilityGap),
     Mutant::by("no_gap_detection", Fault::FeedCut),
-    Mutant::by("late_row", Fault::RewrittenUnheard),
+    // What is hardly ever read is not kept as the log tells it.
+    Mutant { calm: Duration::from_secs(8), ..Mutant::by("late_row", Fault::RewrittenUnheard) },
     // What is hot is else never read from a replica again.
     Mutant { settings: &[("SHOAL_CACHE__TTL_S", "1")], ..Mutant::by("no_incarnation", Fault::ReplicaKilled) },
     // The last one: there is no other primary after it.
