@@ -1,5 +1,6 @@
 //! What is asked of the primary beside its log: what its transactions show, and whether its log tells everything.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -105,7 +106,7 @@ impl Side {
         let whole: Vec<_> = transactions.iter().map(|number| widened(*number, self.next).to_string()).collect();
         let asked = sqlx::query(BARRIER).bind(whole).bind(&self.tables);
         let row = patiently(asked.fetch_one(&mut self.connection)).await?;
-        self.next = row.try_get::<String, _>("next")?.parse().unwrap_or(self.next);
+        self.next = parsed(row.try_get("next")?)?;
         let files = std::mem::replace(&mut self.files, row.try_get("files")?);
         Ok(Shown { all: row.try_get("visible")?, is_rewritten: self.files != files })
     }
@@ -119,14 +120,14 @@ impl Side {
     pub async fn has_ended(&mut self, below: u64) -> Result<bool, sqlx::Error> {
         let asked = "select pg_snapshot_xmin(pg_current_snapshot())::text as oldest";
         let row = patiently(sqlx::query(asked).fetch_one(&mut self.connection)).await?;
-        Ok(row.try_get::<String, _>("oldest")?.parse::<u64>().is_ok_and(|oldest| oldest >= below))
+        Ok(parsed::<u64>(row.try_get("oldest")?)? >= below)
     }
 
     /// Just past the end of the log: past all that is visible, and past every stamp that anybody has given.
     pub async fn past_end(&mut self) -> Result<Position, sqlx::Error> {
         let asked = "select pg_current_wal_insert_lsn()::text as position";
         let row = patiently(sqlx::query(asked).fetch_one(&mut self.connection)).await?;
-        let end: Position = row.try_get::<String, _>("position")?.parse().unwrap_or_default();
+        let end: Position = parsed(row.try_get("position")?)?;
         Ok(Position(end.0 + 1))
     }
 
@@ -151,6 +152,11 @@ pub(super) async fn watched(connection: &mut PgConnection, tables: &[&str]) -> R
         Ok(Watched { table: row.try_get("table")?, print: row.try_get("print")?, why: row.try_get("why")? })
     };
     rows.iter().map(watched).collect()
+}
+
+/// What a server tells in words: to go on with a guess would be to believe what may not be so.
+fn parsed<T: FromStr>(text: &str) -> Result<T, sqlx::Error> {
+    text.parse().map_err(|_| sqlx::Error::Decode(format!("{text:?} is not what was asked for").into()))
 }
 
 async fn patiently<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
