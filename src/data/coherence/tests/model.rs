@@ -1,8 +1,9 @@
 //! The protocol as a machine with few states, all of which are visited.
 //!
 //! A primary writes a commit into its log first and shows it later, in any order; a replica replays, and may be restarted
-//! with less than it had shown; a table may be written anew, of which the log tells nothing; the address may come to lead to another primary that has lost the last commits. Instances
-//! follow the log, lose it and begin anew, ask servers, stall between any two steps, and fill the tiers when it is late.
+//! with less than it had shown; a table may be written anew, of which the log tells nothing; the address may come to lead
+//! to another primary that has lost the last commits. Instances follow the log, lose it and begin anew, ask servers, stall
+//! between any two steps, and fill the tiers when it is late.
 //!
 //! What a value is does not matter, only which commits it shows; so a value is the set of these. In every state every
 //! value at hand is judged by the rule of [`Fences`], for every token and every bound there could be (see [`wrong`]).
