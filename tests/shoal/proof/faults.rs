@@ -183,9 +183,17 @@ impl Fault {
                 }
                 rig.on_primary("alter system set synchronous_standby_names = 'ghost'").await;
                 rig.on_primary("select pg_reload_conf()").await;
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                rig.on_primary("alter system reset synchronous_standby_names").await;
-                rig.on_primary("select pg_reload_conf()").await;
+                // One that changes everything, else few would: each writer waits for its first commit.
+                let commit = format!(
+                    "begin; update users set name = 'mass ' || id || ' ' || txid_current() where id <= {USERS};
+                    update products set stock = stock + 1; commit"
+                );
+                let shown_at_last = async {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    rig.on_primary("alter system reset synchronous_standby_names").await;
+                    rig.on_primary("select pg_reload_conf()").await;
+                };
+                tokio::join!(rig.on_primary(&commit), shown_at_last);
                 tokio::time::sleep(Duration::from_millis(BOUND_MS / 2)).await;
                 for replica in 0..rig.cluster.stack.replicas.len() {
                     rig.on_replica(replica, "select pg_wal_replay_resume()").await;
