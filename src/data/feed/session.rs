@@ -134,7 +134,7 @@ impl<'a> Session<'a> {
             pause(LOOK).await;
         }
         let watched = side.watched(&tables).await?;
-        // A rewrite that nothing told of lies below.
+        // A rewrite that nothing told of lies below. The log has to go on before anything passes, see `look`.
         if !mutant::is(Mutant::NoGapDetection) {
             history.fences.raise_floor(side.past_end().await?);
             side.nudge().await?;

@@ -13,6 +13,9 @@ use super::world::REWRITTEN;
 /// Longer than an answer may be old.
 const LONG: Duration = Duration::from_millis(2 * BOUND_MS);
 
+/// Changes every product, of which the log tells each row.
+const RESTOCK: &str = "update products set stock = stock + 1";
+
 /// How many rows a large update changes: more than are told one by one.
 const LARGE: usize = 110_000;
 
@@ -184,10 +187,7 @@ impl Fault {
                 rig.on_primary("alter system set synchronous_standby_names = 'ghost'").await;
                 rig.on_primary("select pg_reload_conf()").await;
                 // One that changes everything, else few would: each writer waits for its first commit.
-                let commit = format!(
-                    "begin; update users set name = 'mass ' || id || ' ' || txid_current() where id <= {USERS};
-                    update products set stock = stock + 1; commit"
-                );
+                let commit = format!("begin; {}; {RESTOCK}; commit", rename_all());
                 let shown_at_last = async {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     rig.on_primary("alter system reset synchronous_standby_names").await;
@@ -206,8 +206,8 @@ impl Fault {
                 ))
                 .await;
                 rig.on_primary(&format!(
-                    "begin; update users set name = 'mass ' || id || ' ' || txid_current() where id <= {USERS};
-                    update comments set body = 'filler ' || txid_current(); commit"
+                    "begin; {}; update comments set body = 'filler ' || txid_current(); commit",
+                    rename_all()
                 ))
                 .await;
                 tokio::time::sleep(LONG / 2).await;
@@ -227,7 +227,7 @@ impl Fault {
             Self::RewrittenUnheard => {
                 let feeds = rig.processes("shoal feed").await;
                 signal("STOP", &feeds);
-                rig.on_primary("update products set stock = stock + 1").await;
+                rig.on_primary(RESTOCK).await;
                 rig.rewrite().await;
                 // Longer than it takes to notice it, and while most of what is kept is still of before.
                 tokio::time::sleep(Duration::from_millis(BOUND_MS / 3)).await;
@@ -254,6 +254,11 @@ impl Fault {
             }
         }
     }
+}
+
+/// Gives every user another name, and nobody one that there was.
+fn rename_all() -> String {
+    format!("update users set name = 'mass ' || id || ' ' || txid_current() where id <= {USERS}")
 }
 
 impl Rig {

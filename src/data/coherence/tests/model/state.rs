@@ -175,8 +175,7 @@ impl State {
 
     /// Those among the commits that touch a key.
     pub fn touching(&self, key: usize, among: Set) -> Set {
-        let touches = |position: &u8| self.commit(*position).touches(key);
-        (1..=self.end).filter(touches).map(|position| 1 << position).sum::<Set>() & among
+        self.those(among, |commit| commit.touches(key))
     }
 
     /// Where the commits are that touch a key and that a value of a history does not show.
@@ -188,8 +187,12 @@ impl State {
 
     /// The rewrites among commits.
     pub fn rewrites(&self, among: Set) -> Set {
-        let is_rewrite = |position: &u8| self.commit(*position) == Commit::Rewrite;
-        (1..=self.end).filter(is_rewrite).map(|position| 1 << position).sum::<Set>() & among
+        self.those(among, |commit| commit == Commit::Rewrite)
+    }
+
+    fn those(&self, among: Set, are: impl Fn(Commit) -> bool) -> Set {
+        let are = |position: &u8| are(self.commit(*position));
+        (1..=self.end).filter(are).map(|position| 1 << position).sum::<Set>() & among
     }
 
     /// Whether somebody writes everything anew, and has not ended.
