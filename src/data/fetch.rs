@@ -15,7 +15,6 @@ mod refresh;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,7 +36,7 @@ use super::position::Position;
 use super::trace;
 use answers::Recorder;
 pub use answers::{Answered, Keep, Question};
-use audit::Audit;
+use audit::{Audit, is_chosen};
 pub use declare::Declarations;
 use flight::{Flights, Landed};
 pub use kept::{Cached, Had};
@@ -175,20 +174,20 @@ impl Fetcher {
         field: Option<Arc<Field>>,
     ) -> Result<HashMap<S::Key, S::Value>, Error> {
         let start = Instant::now();
-        let asked = match self.view().await {
-            Some(view) => Asked::of(&self.sources.cache, source, view),
-            None => None,
-        };
-        match asked {
-            Some(asked) => self.through_tiers(&asked, keys, field.as_ref(), start).await,
-            None => {
-                self.recorder.spoil();
-                let load = Load { sources: &self.sources, needs: &self.needs, source, field: field.as_ref() };
-                let loaded = load.run(keys, None, load::Keep::Nowhere).boxed().await;
-                self.record(source, keys.len(), Tally::default(), Some(&loaded.sent), start);
-                loaded.found
-            }
+        let view = self.view().await;
+        let asked = view.and_then(|view| Asked::of(&self.sources.cache, source, view, keys.len()));
+        // Decided before it is known how much is missing, so that what is learnt is true of all.
+        let asked = asked.map(|asked| (asked.resource().pays(), asked));
+        if let Some((pays, asked)) = &asked
+            && (*pays || self.is_of_use(asked, keys))
+        {
+            return self.through_tiers(asked, *pays, keys, field.as_ref(), start).await;
         }
+        self.recorder.spoil();
+        let load = Load { sources: &self.sources, needs: &self.needs, source, field: field.as_ref() };
+        let loaded = load.run(keys, None, load::Keep::Nowhere).boxed().await;
+        self.record(source, keys.len(), Tally::default(), Some(&loaded.sent), start);
+        loaded.found
     }
 
     /// The same view for a whole batch. Waits for the feed where it is behind what the client has seen, once.
@@ -201,16 +200,27 @@ impl Fetcher {
         self.sources.view(&self.needs)
     }
 
+    /// Whether to go through the tiers is of use where they save little: they have some of it all the same, an answer that may
+    /// be kept is made of it, or fences tell which replica may be asked.
+    fn is_of_use<S: Cached>(&self, asked: &Asked<S>, keys: &[S::Key]) -> bool {
+        let Sources { databases, cache, .. } = &self.sources;
+        let is_of_use = self.recorder.records() || databases.has_replicas() || asked.is_there(keys);
+        if !is_of_use {
+            asked.resource().in_near.have_missed(Miss::Skipped, keys.len());
+            cache.count(0, 0, keys.len());
+        }
+        is_of_use
+    }
+
     async fn through_tiers<S: Cached>(
         &self,
         asked: &Asked<S>,
+        pays: bool,
         keys: &[S::Key],
         field: Option<&Arc<Field>>,
         start: Instant,
     ) -> Result<HashMap<S::Key, S::Value>, Error> {
         let source = &asked.source;
-        // Decided before it is known how much is missing, so that what is learnt is true of all.
-        let pays = asked.resource().pays();
         let Near { mut had, mut missing, soon } = self.near(asked, keys, pays);
         if soon > asked.view.history.fences.applied() && self.needs.may_wait() {
             let _ = tokio::time::timeout(FRESH_WAIT, asked.view.history.shows(soon)).await;
@@ -338,17 +348,6 @@ impl Fetcher {
             duration: start.elapsed(),
         });
     }
-}
-
-/// Chooses so many of a thousand.
-fn is_chosen(per_mille: u32) -> bool {
-    thread_local!(static STATE: Cell<u64> = const { Cell::new(0x9e37_79b9_7f4a_7c15) });
-    // A Weyl sequence, mixed (https://prng.di.unimi.it/splitmix64.c): cheap, and even enough.
-    let next = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-    STATE.set(next);
-    let mixed = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed >> 32) % 1000 < u64::from(per_mille)
 }
 
 /// What the near tier came to.

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::sync::mpsc::OwnedPermit;
 
-use super::audit::{self, Audit, Compare};
-use super::{Cached, Fetcher, Sources, is_chosen};
+use super::audit::{self, Audit, Compare, is_chosen};
+use super::{Cached, Fetcher, Sources};
 use crate::data::cache::{ANSWERS, Entry, History, Miss, Near, Place, Resource, Space, View};
 use crate::data::coherence::Slot;
 use crate::data::databases::Needs;

@@ -5,6 +5,7 @@
 //! changed since it was served, so a difference by itself says nothing. It counts if the old value still passes the rule
 //! once the feed is past the state that it was compared with.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,17 @@ pub(super) struct Audit {
 
 /// Compares with the primary, or says that it does not show all that may have been served.
 pub(super) type Compare = Box<dyn FnOnce(Sources, bool) -> BoxFuture<'static, ()> + Send>;
+
+/// Chooses so many of a thousand.
+pub(super) fn is_chosen(per_mille: u32) -> bool {
+    thread_local!(static STATE: Cell<u64> = const { Cell::new(0x9e37_79b9_7f4a_7c15) });
+    // A Weyl sequence, mixed (https://prng.di.unimi.it/splitmix64.c): cheap, and even enough.
+    let next = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+    STATE.set(next);
+    let mixed = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed >> 32) % 1000 < u64::from(per_mille)
+}
 
 /// Makes comparisons, one after the other, until nobody asks for any more.
 pub(super) async fn run(sources: Sources, mut asked: mpsc::Receiver<Audit>) {

@@ -32,12 +32,12 @@ pub(super) struct Asked<S> {
 }
 
 impl<S: Cached> Asked<S> {
-    /// None where nothing of it is kept, or may be now.
-    pub fn of(cache: &Cache, source: &S, view: View) -> Option<Self> {
+    /// None where nothing of it is kept, or may be now; so many keys have missed then.
+    pub fn of(cache: &Cache, source: &S, view: View, keys: usize) -> Option<Self> {
         let space = source.space(cache.declared())?;
         let resource = cache.resource(space.resource)?;
         if resource.is_off || !view.history.tells_all(source.tables()) {
-            resource.in_near.missed(Miss::Disabled);
+            resource.in_near.have_missed(Miss::Disabled, keys);
             return None;
         }
         Some(Self { source: source.clone(), view, cache: cache.clone(), space })
@@ -56,6 +56,11 @@ impl<S: Cached> Asked<S> {
 
     pub fn resource(&self) -> &Resource {
         self.cache.resource(self.space.resource).expect("what is asked of the tiers is a resource")
+    }
+
+    /// Whether the near tier has something for any of the keys, which it may not be allowed to serve.
+    pub fn is_there(&self, keys: &[S::Key]) -> bool {
+        self.resource().near.as_ref().is_some_and(|near| keys.iter().any(|key| near.has(&self.place(key))))
     }
 
     /// What the far tier serves, with its stamp, and the keys that it does not.

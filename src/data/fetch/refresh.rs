@@ -35,7 +35,7 @@ pub(super) fn refill<R: Record>(sources: &Sources, fresh: Fresh) {
     let Fresh { history, table, rows, stamp } = fresh;
     let Some(table) = sources.cache.declared().tables.find(table) else { return };
     let view = View::of(history, Demand::default());
-    let Some(asked) = Asked::of(&sources.cache, &Rows::<R>::new(), view) else { return };
+    let Some(asked) = Asked::of(&sources.cache, &Rows::<R>::new(), view, 0) else { return };
     let mut fill = Fill::new(&asked, stamp, Keep::Everywhere);
     for image in rows {
         // What cannot be read of the log is read when it is asked for.

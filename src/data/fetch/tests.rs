@@ -58,6 +58,8 @@ fn list(name: &'static str) -> &'static List<part::Model> {
 struct World {
     _dir: TempDir,
     sources: Sources,
+    /// Whether nobody will ask what an answer depends on.
+    forgets: bool,
 }
 
 impl World {
@@ -75,7 +77,7 @@ impl World {
         let mut declarations = Declarations::default();
         declare(&mut declarations);
         let (sources, _) = Sources::open(databases, declarations, cache::Settings::default(), None).unwrap();
-        Self { _dir: dir, sources }
+        Self { _dir: dir, sources, forgets: false }
     }
 
     /// Asks so often; the statements of each.
@@ -84,6 +86,9 @@ impl World {
         for statements in &mut statements {
             let ledger = Arc::new(Ledger::default());
             let fetcher = Fetcher::new(self.sources.clone(), Needs::default(), ledger.clone());
+            if self.forgets {
+                fetcher.forgets();
+            }
             fetcher.fetch(source, keys).await.unwrap();
             *statements = ledger.batches().iter().map(|batch| batch.statements).sum();
         }
@@ -121,29 +126,35 @@ async fn what_is_declared_is_kept_and_what_is_not_is_read_each_time() {
 /// What is asked for once costs little: it is not kept while nothing is asked for twice.
 #[tokio::test]
 async fn where_nothing_is_asked_for_again_little_is_kept() {
-    let world = World::of(|declarations| {
-        declarations.rows::<part::Model>();
-    })
-    .await;
-    let rows = Rows::<part::Model>::new();
-    let many: Vec<_> = (1000..3000).collect();
-    for keys in many.chunks(500) {
-        assert_eq!(world.times(&rows, keys).await, [1]);
+    for forgets in [false, true] {
+        let world = World::of(|declarations| {
+            declarations.rows::<part::Model>();
+        })
+        .await;
+        let world = World { forgets, ..world };
+        let rows = Rows::<part::Model>::new();
+        let many: Vec<_> = (1000..3000).collect();
+        for keys in many.chunks(500) {
+            assert_eq!(world.times(&rows, keys).await, [1]);
+        }
+        let (mut kept, mut asked) = (0, 2000);
+        for key in 3000..3032 {
+            let [first, _, third] = world.times(&rows, &[key]).await;
+            assert_eq!(first, 1);
+            kept += 1 - third;
+            asked += 3;
+        }
+        assert!((1..=6).contains(&kept), "{kept} of 32");
+        let usage = world.sources.cache.usage();
+        assert_eq!(usage.near_hits + usage.misses, asked, "each is counted, however it was read");
+        // What is asked for again and again is noticed.
+        for _ in 0..5000 {
+            let [statements] = world.times(&rows, &[3]).await;
+            kept += 1 - statements;
+        }
+        assert!(kept > 4900, "{kept} of 5000");
+        assert_eq!(world.times(&rows, &[4000]).await, [1, 0]);
     }
-    let mut kept = 0;
-    for key in 3000..3032 {
-        let [first, _, third] = world.times(&rows, &[key]).await;
-        assert_eq!(first, 1);
-        kept += 1 - third;
-    }
-    assert!((1..=6).contains(&kept), "{kept} of 32");
-    // What is asked for again and again is noticed.
-    for _ in 0..5000 {
-        let [statements] = world.times(&rows, &[3]).await;
-        kept += 1 - statements;
-    }
-    assert!(kept > 4900, "{kept} of 5000");
-    assert_eq!(world.times(&rows, &[4000]).await, [1, 0]);
 }
 
 /// It knows where it would like to be kept, and reads of a table that nobody has declared.

@@ -74,7 +74,7 @@ struct Within<'a, R: Record> {
 
 impl<'a, R: Record> Within<'a, R> {
     fn new(fetcher: &'a Fetcher, view: &View) -> Self {
-        let asked = Asked::of(&fetcher.sources.cache, &Rows::new(), view.clone());
+        let asked = Asked::of(&fetcher.sources.cache, &Rows::new(), view.clone(), 0);
         Self { fetcher, asked, parts: Vec::new() }
     }
 
