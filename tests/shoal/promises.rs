@@ -35,17 +35,22 @@ async fn live_each_fault_alone() {
     }
 }
 
-/// Those for which something has to be broken are for the command: they take minutes.
+/// Each is seen dozens of times in every run. The others take luck: they are for the command, which has more patience.
+#[cfg(feature = "fault-points")]
+const SURE: [&str; 6] =
+    ["no_fence", "old_key_forgotten", "table_forgotten", "rows_forgotten", "no_barrier", "no_incarnation"];
+
 #[cfg(feature = "fault-points")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn live_mutants_that_show_by_themselves_are_caught() {
-    use crate::proof::mutants::{MUTANTS, Shown, caught};
+async fn live_mutants_that_show_each_time_are_caught() {
+    use crate::proof::mutants::{MUTANTS, caught};
 
     let mut rig = Rig::start().await;
-    for mutant in MUTANTS.into_iter().filter(|mutant| matches!(mutant.shown_by, Shown::Calm)) {
+    for name in SURE {
+        let mutant = MUTANTS.into_iter().find(|mutant| mutant.name == name).unwrap();
         let verdict = caught(&mut rig, mutant, SEED).await;
-        println!("{}: {:?}, first after {:?} µs", mutant.name, verdict.counts, verdict.first);
-        assert!(!verdict.is_clean(), "nobody noticed that {} was left out", mutant.name);
+        println!("{name}: {:?}, first after {:?} µs", verdict.counts, verdict.first);
+        assert!(!verdict.is_clean(), "nobody noticed that {name} was left out");
     }
 }
 

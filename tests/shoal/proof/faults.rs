@@ -9,6 +9,7 @@ use super::log::SAID;
 use super::rig::{BOUND_MS, Rig};
 use super::shapes::{POSTS, TAGS, USERS};
 use super::world::REWRITTEN;
+use crate::support::eventually;
 
 /// Longer than an answer may be old.
 const LONG: Duration = Duration::from_millis(2 * BOUND_MS);
@@ -21,9 +22,9 @@ const LARGE: usize = 110_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// A replica receives and replays nothing.
+    /// A replica replays nothing, while rows change and the lists that they are in do not.
     ReplayPaused,
-    /// A replica is killed after 300 MB of log, and comes back with less than it has shown.
+    /// A replica is killed after a change of all products, and comes back with less than it has shown.
     ReplicaKilled,
     /// An instance stands still for longer than the bound.
     InstanceStopped,
@@ -98,32 +99,22 @@ impl Fault {
         match self {
             Self::ReplayPaused => {
                 rig.on_replica(replica, "select pg_wal_replay_pause()").await;
+                rig.on_primary(RESTOCK).await;
                 tokio::time::sleep(LONG).await;
                 rig.on_replica(replica, "select pg_wal_replay_resume()").await;
             }
             Self::ReplicaKilled => {
                 let name = format!("replica{}", replica + 1);
-                const FILL: &str = "select pg_logical_emit_message(false, 'filler', repeat('x', 1000000))
-                    from generate_series(1, 300)";
-                rig.on_primary(FILL).await;
+                // In its next life it replays no commit of this one, but for those that are on its disk.
+                rig.on_replica(replica, "alter system set recovery_min_apply_delay = '1h'").await;
+                rig.on_replica(replica, "checkpoint").await;
+                rig.on_primary(RESTOCK).await;
                 rig.cluster.stack.wait_for_replicas().await;
-                tokio::time::sleep(LONG).await;
                 rig.cluster.tell_meanwhile(&["kill", &name]).await;
-                // Where it is right after its start, behind what it has shown.
-                let (node, database) = (rig.cluster.stack.replicas[replica].clone(), rig.database.name().to_owned());
-                let pausing = tokio::spawn(async move {
-                    let mut connection = loop {
-                        match node.try_connect(&database).await {
-                            Ok(connection) => break connection,
-                            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
-                        }
-                    };
-                    sqlx::raw_sql("select pg_wal_replay_pause()").execute(&mut connection).await.unwrap();
-                });
                 rig.cluster.tell_meanwhile(&["start", &name]).await;
-                pausing.await.unwrap();
                 tokio::time::sleep(LONG).await;
-                rig.on_replica(replica, "select pg_wal_replay_resume()").await;
+                rig.on_replica(replica, "alter system reset recovery_min_apply_delay").await;
+                rig.on_replica(replica, "select pg_reload_conf()").await;
             }
             Self::InstanceStopped => {
                 let process = instance.process().await;
@@ -184,16 +175,21 @@ impl Fault {
                 for replica in 0..rig.cluster.stack.replicas.len() {
                     rig.on_replica(replica, "select pg_wal_replay_pause()").await;
                 }
+                // One that changes everything, else few would: each writer waits for its first commit. It has its rows before
+                // any of those can wait with them.
+                let mut connection = rig.primary().connect(rig.database.name()).await;
+                let change = AssertSqlSafe(format!("begin; {}; {RESTOCK}", rename_all()));
+                sqlx::raw_sql(change).execute(&mut connection).await.unwrap();
                 rig.on_primary("alter system set synchronous_standby_names = 'ghost'").await;
                 rig.on_primary("select pg_reload_conf()").await;
-                // One that changes everything, else few would: each writer waits for its first commit.
-                let commit = format!("begin; {}; {RESTOCK}; commit", rename_all());
+                rig.commits_wait().await;
                 let shown_at_last = async {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     rig.on_primary("alter system reset synchronous_standby_names").await;
                     rig.on_primary("select pg_reload_conf()").await;
                 };
-                tokio::join!(rig.on_primary(&commit), shown_at_last);
+                let (committed, ()) = tokio::join!(sqlx::raw_sql("commit").execute(&mut connection), shown_at_last);
+                committed.unwrap();
                 tokio::time::sleep(Duration::from_millis(BOUND_MS / 2)).await;
                 for replica in 0..rig.cluster.stack.replicas.len() {
                     rig.on_replica(replica, "select pg_wal_replay_resume()").await;
@@ -266,6 +262,21 @@ impl Rig {
     pub async fn on_primary(&self, sql: &str) {
         let mut connection = self.primary().connect(self.database.name()).await;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+    }
+
+    /// Waits until whoever commits waits for a standby.
+    async fn commits_wait(&self) {
+        let mut connection = self.primary().connect(self.database.name()).await;
+        const WAITS: &str = "select exists (select from pg_stat_activity where wait_event = 'SyncRep')";
+        let one_waits = eventually("a commit to wait", async || {
+            sqlx::query_scalar(WAITS).fetch_one(&mut connection).await.unwrap()
+        });
+        let committing = async {
+            loop {
+                self.on_primary("select pg_logical_emit_message(true, 'filler', '')").await;
+            }
+        };
+        tokio::select! { () = one_waits => {}, () = committing => {} }
     }
 
     /// Adds one to the stock of every product, of which the log tells no row.

@@ -38,7 +38,8 @@ pub const MUTANTS: [Mutant; 12] = [
     Mutant::calm("table_forgotten"),
     Mutant::by("no_token", Fault::FeedFrozen),
     Mutant::by("no_bound", Fault::Partitioned),
-    Mutant::by("stamp_of_log", Fault::VisibilityGap),
+    // What is hot is else kept anew after the gap.
+    Mutant { settings: &[("SHOAL_CACHE__REFRESH", "false")], ..Mutant::by("stamp_of_log", Fault::VisibilityGap) },
     Mutant::by("no_barrier", Fault::VisibilityGap),
     Mutant::by("no_gap_detection", Fault::FeedCut),
     // What is hardly ever read is not kept as the log tells it.
