@@ -4,7 +4,7 @@
 //!     cargo bench --bench http -- [--data DIR] [--rounds N] [--seconds N] [CLASS…]
 //!
 //! Loads the CSV files of DIR (else the demo data) into a database `shoal_bench` of the server of `DATABASE_URL`, once;
-//! drop that database to load others. Then it runs, one after the other, on the primary alone:
+//! before others are loaded, that one has to be dropped. Then it runs, one after the other, on the primary alone:
 //!
 //! - **shoal**: the server, as released, without any cache;
 //! - **SQL floor**: axum, sqlx, and one hand-written statement that returns the JSON of the answer;

@@ -58,8 +58,14 @@ impl Bench {
         let mut url = server.clone();
         url.set_path(DATABASE);
         let mut connection = connect(&server).await;
-        let sql = format!("select exists (select from pg_database where datname = '{DATABASE}')");
-        if !sqlx::query_scalar::<_, bool>(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap() {
+        let asked = data.map_or("the demo data".into(), |directory| directory.to_string_lossy());
+        let sql = format!("select shobj_description(oid, 'pg_database') from pg_database where datname = '{DATABASE}'");
+        let found: Option<Option<String>> =
+            sqlx::query_scalar(AssertSqlSafe(sql)).fetch_optional(&mut connection).await.unwrap();
+        if let Some(loaded) = found {
+            let loaded = loaded.unwrap_or_default();
+            assert_eq!(loaded, asked, "the database {DATABASE} has other data: drop it, or name what it has");
+        } else {
             run(&mut connection, &format!("create database {DATABASE}")).await;
             shoal(&url, &["migrate", "up"]);
             match data {
@@ -67,6 +73,8 @@ impl Bench {
                 None => shoal(&url, &["import", "--demo"]),
             }
             run(&mut connect(&url).await, "vacuum analyze").await;
+            let quoted = asked.replace('\'', "''");
+            run(&mut connection, &format!("comment on database {DATABASE} is '{quoted}'")).await;
         }
         // One that was made by an earlier version.
         shoal(&url, &["migrate", "up"]);
