@@ -175,13 +175,13 @@ impl Fetcher {
     ) -> Result<HashMap<S::Key, S::Value>, Error> {
         let start = Instant::now();
         let view = self.view().await;
-        let asked = view.and_then(|view| Asked::of(&self.sources.cache, source, view, keys.len()));
-        // Decided before it is known how much is missing, so that what is learnt is true of all.
-        let asked = asked.map(|asked| (asked.resource().pays(), asked));
-        if let Some((pays, asked)) = &asked
-            && (*pays || self.is_of_use(asked, keys))
-        {
-            return self.through_tiers(asked, *pays, keys, field.as_ref(), start).await;
+        if let Some(asked) = view.and_then(|view| Asked::of(&self.sources.cache, source, view, keys.len())) {
+            // Decided before it is known how much is missing, so that what is learnt is true of all.
+            let pays = asked.resource().pays();
+            if pays || self.is_of_use(&asked, keys) {
+                return self.through_tiers(&asked, pays, keys, field.as_ref(), start).await;
+            }
+            asked.skips(keys.len());
         }
         self.recorder.spoil();
         let load = Load { sources: &self.sources, needs: &self.needs, source, field: field.as_ref() };
@@ -203,13 +203,7 @@ impl Fetcher {
     /// Whether to go through the tiers is of use where they save little: they have some of it all the same, an answer that may
     /// be kept is made of it, or fences tell which replica may be asked.
     fn is_of_use<S: Cached>(&self, asked: &Asked<S>, keys: &[S::Key]) -> bool {
-        let Sources { databases, cache, .. } = &self.sources;
-        let is_of_use = self.recorder.records() || databases.has_replicas() || asked.is_there(keys);
-        if !is_of_use {
-            asked.resource().in_near.have_missed(Miss::Skipped, keys.len());
-            cache.count(0, 0, keys.len());
-        }
-        is_of_use
+        self.recorder.records() || self.sources.databases.has_replicas() || asked.is_there(keys)
     }
 
     async fn through_tiers<S: Cached>(

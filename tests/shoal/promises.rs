@@ -35,7 +35,7 @@ async fn live_each_fault_alone() {
     }
 }
 
-/// Each is seen dozens of times in every run. The others take luck: they are for the command, which has more patience.
+/// Each is seen a dozen times and more in every run. The others take luck: they are for the command, which has more patience.
 #[cfg(feature = "fault-points")]
 const SURE: [&str; 5] = ["no_fence", "old_key_forgotten", "table_forgotten", "no_barrier", "no_incarnation"];
 

@@ -63,6 +63,12 @@ impl<S: Cached> Asked<S> {
         self.resource().near.as_ref().is_some_and(|near| keys.iter().any(|key| near.has(&self.place(key))))
     }
 
+    /// So many keys are read past the tiers.
+    pub fn skips(&self, keys: usize) {
+        self.resource().in_near.have_missed(Miss::Skipped, keys);
+        self.cache.count(0, 0, keys);
+    }
+
     /// What the far tier serves, with its stamp, and the keys that it does not.
     pub async fn far(&self, keys: Vec<S::Key>, trace: &Trace) -> (Kept<S>, Vec<S::Key>) {
         let mut served = HashMap::new();
